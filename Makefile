@@ -1,0 +1,42 @@
+# `make demo` shows the main job, `make test` proves it. Both set up everything they need.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+DEMO_OUT ?= demo-output
+EQUALITY_OUT ?= equality-output
+SAFE ?=
+
+.PHONY: help setup demo equality test lint format bench lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: ## Make .venv with the locked dependencies
+	@.ci/setup
+
+demo: setup ## SAFE in, overlap out, legacy tile back; SAFE="a b" uses your own products
+	@$(PY) -m cli.main demo --out "$(DEMO_OUT)" $(SAFE)
+
+equality: setup ## Certificate of equality for your own products: SAFE="a b ..."
+	@$(PY) -m cli.main equality --out "$(EQUALITY_OUT)" $(SAFE)
+
+test: setup ## Run the tests
+	@$(PY) -m pytest -q -n 2 --dist loadgroup tests
+
+lint: setup ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: setup ## Let ruff put the code in order
+	@$(PY) -m ruff check --fix-only -q .
+	@$(PY) -m ruff format -q .
+
+bench: setup ## Measure: prints ratios from one run
+	@$(PY) -m benchmarks.run
+
+lock: setup ## Write requirements.lock anew from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
+		--generate-hashes --no-header -q -o requirements.lock
+
+clean: ## Remove what demo, benchmarks and tests left
+	rm -rf $(DEMO_OUT) $(EQUALITY_OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis

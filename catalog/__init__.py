@@ -1,0 +1,1 @@
+"""STAC items and collections, and the databases that index them."""
