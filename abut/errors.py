@@ -1,0 +1,47 @@
+"""Every error of Abut. Each is also the built-in exception that a caller would expect."""
+
+
+class AbutError(Exception):
+    """Base of all errors that Abut raises on purpose; the message is one line that names the file or value."""
+
+
+class InvalidSafeError(AbutError, ValueError):
+    """A SAFE product can't be ingested: broken, incomplete, hostile, or not Level-1C."""
+
+
+class InvalidTileError(AbutError, KeyError):
+    """A tile id is not in the Sentinel-2 tiling grid."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class InvalidArchiveError(AbutError, ValueError):
+    """A location is not an archive, or one that this version can't use."""
+
+
+class UnsupportedStoreError(AbutError, OSError):
+    """A store lacks what a writer needs: locks, create-only or conditional writes."""
+
+
+class ProductNotFoundError(AbutError, KeyError):
+    """An archive has no product of this id (or it was withdrawn and purged)."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+
+class DuplicateProductError(AbutError, ValueError):
+    """The same pixels are in the archive already, under another product id."""
+
+
+class DigestMismatchError(AbutError, ValueError):
+    """Pixels or bytes differ from the digest recorded at ingest."""
+
+
+class MissingObjectError(AbutError, FileNotFoundError):
+    """An object that the ledger says is held is not in the store."""
+
+
+class ConflictError(AbutError, RuntimeError):
+    """Another writer changed an object first; the operation can be tried again."""
