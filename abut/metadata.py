@@ -122,7 +122,7 @@ class ProductMetadata:
     reflectance_conversion_u: float | None
     """``U``: correction for the distance of the sun."""
     cloud_percentage: float | None
-    """Cloudy part in percent: of the tile, or of the product (``Cloud_Coverage_Assessment``) where the tile has none."""
+    """Cloudy part in percent: of the tile, else of the product (``Cloud_Coverage_Assessment``)."""
     nodata_percentage: float | None
     """``NODATA_PIXEL_PERCENTAGE`` where there is one."""
     degraded_percentage: float | None
