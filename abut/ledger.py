@@ -51,8 +51,8 @@ class Member:
     """Blocks whose objects it holds."""
     released: Mapping[Block, Release] = field(default_factory=dict)
     """Blocks that another product holds for it."""
-    withdrawn: bool = False
-    """Whether it is out of search and views."""
+    withdrawn: datetime | None = None
+    """When it was taken out of search and views, on the store's clock; None if it was not."""
     removed: bool = False
     """Whether purge has decided to delete all its objects (withdrawn, and no live product relies on it)."""
 
@@ -64,7 +64,7 @@ class Member:
     @property
     def live(self) -> bool:
         """Whether searches and views see it."""
-        return not self.withdrawn and not self.removed
+        return self.withdrawn is None and not self.removed
 
     def holder(self, block: Block) -> str | None:
         """Id of the product that holds a block for this one, or None where it is empty."""
@@ -164,7 +164,7 @@ def _member_out(member: Member) -> dict[str, Any]:
         "product": member.product,
         "prefix": member.prefix,
         "tile": member.tile.id,
-        "withdrawn": member.withdrawn,
+        "withdrawn": member.withdrawn.isoformat() if member.withdrawn else None,
         "removed": member.removed,
         "held": sorted(number[block] for block in member.held),
         "released": sorted(releases, key=lambda entry: entry["blocks"]),
@@ -185,6 +185,6 @@ def _member_in(entry: dict[str, Any]) -> Member:
         tile=where,
         held=frozenset(blocks[number] for number in entry["held"]),
         released=released,
-        withdrawn=entry["withdrawn"],
+        withdrawn=datetime.fromisoformat(entry["withdrawn"]) if entry["withdrawn"] else None,
         removed=entry["removed"],
     )

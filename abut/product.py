@@ -73,8 +73,6 @@ class Record:
     """Every object that is no block of a band, by key below the store folder (legacy files included)."""
     safe: Mapping[str, Any]
     """What writing the SAFE again needs: its name, format, image paths (``images``, ``tci``)."""
-    codec: str
-    """Name of the profile that encoded the blocks."""
 
     @property
     def valid(self) -> frozenset[Block]:
@@ -170,7 +168,6 @@ def encode(record: Record) -> bytes:
             "abut:record": FORMAT,
             "product": record.product,
             "tile": record.tile.id,
-            "codec": record.codec,
             "bands": {
                 name: {
                     "digest": band.digest,
@@ -206,7 +203,6 @@ def decode(data: bytes, source: str) -> Record:
             masks=document["masks"],
             objects={name: FileRecord(*entry) for name, entry in document["objects"].items()},
             safe=document["safe"],
-            codec=document["codec"],
         )
     except (KeyError, ValueError, TypeError, IndexError) as error:
         if isinstance(error, InvalidArchiveError):
