@@ -32,7 +32,6 @@ class _Mask:
     node: str
     title: str
     description: str
-    marks: tuple[str, ...]
     roles: tuple[str, ...]
 
 
@@ -43,7 +42,6 @@ _MASKS: Final = (
         "group",
         "Detector footprints",
         "Number of the detector that saw a pixel, one array a resolution; kept whole by each product.",
-        ("DETFOO", "DETECTOR_FOOTPRINT"),
         ("data-mask",),
     ),
     _Mask(
@@ -52,7 +50,6 @@ _MASKS: Final = (
         "group",
         "Quality masks",
         "Eight flags a pixel packed as bits, one array a resolution; kept whole by each product.",
-        ("QUALIT",),
         ("data-mask",),
     ),
     _Mask(
@@ -61,7 +58,6 @@ _MASKS: Final = (
         "array",
         "Cloud and snow classification",
         "Opaque clouds, cirrus, snow or ice as bits at 60 m; kept whole by each product.",
-        ("CLASSI", "CLOUDS"),
         ("data-mask", "cloud", "snow-ice"),
     ),
 )
@@ -173,11 +169,11 @@ def mask_assets(masks: Iterable[str], prefix: str) -> dict[str, dict[str, Any]]:
     Parameters
     ----------
     masks : iterable of str
-        Names of the masks whose digests were recorded: of the files (``MSK_DETFOO_B02``) or of the arrays.
+        Names as in the product's record: ``detector_footprint/B02``, ``quality/B02``, ``classification``.
     prefix : str
         Name of the store.
     """
-    names = [name.upper() for name in masks]
+    kinds = {name.partition("/")[0] for name in masks}
     return {
         mask.key: {
             "href": f"./{prefix}/{mask.path}",
@@ -189,7 +185,7 @@ def mask_assets(masks: Iterable[str], prefix: str) -> dict[str, dict[str, Any]]:
             "zarr:zarr_format": 3,
         }
         for mask in _MASKS
-        if any(mark in name for mark in mask.marks for name in names)
+        if mask.key in kinds
     }
 
 

@@ -78,7 +78,7 @@ def _summaries() -> dict[str, Any]:
 def _item_assets() -> dict[str, Any]:
     templates = {
         "product": product_asset(""),
-        **mask_assets(["DETFOO", "QUALIT", "CLASSI"], ""),
+        **mask_assets(["detector_footprint", "quality", "classification"], ""),
         "angles": angles_asset(""),
     }
     shared = {key: {name: value for name, value in asset.items() if name != "href"} for key, asset in templates.items()}

@@ -42,7 +42,7 @@ class StoreDescription:
     band_digests: Mapping[str, str]
     """Hex SHA-256 of the decoded legacy array by name of band."""
     mask_digests: Mapping[str, str]
-    """Hex SHA-256 of the decoded legacy array by name of mask."""
+    """Hex SHA-256 of the decoded legacy array by name of mask, such as ``quality/B02``."""
     record_digest: str
     """Hex SHA-256 of ``record.json``."""
     valid: frozenset[Position]
@@ -218,7 +218,7 @@ def _abut_properties(metadata: ProductMetadata, store: StoreDescription) -> dict
             "algorithm": "sha256",
             "bands": dict(store.band_digests),
             "masks": dict(store.mask_digests),
-            "record": store.record_digest,
         },
+        "abut:record_digest": store.record_digest,
         "abut:data_bytes": store.data_bytes,
     }

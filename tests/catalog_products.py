@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abut.layout import BANDS
+from abut.layout import BAND, BANDS
 from abut.metadata import ANGLE_NODES, DETECTORS, BandMetadata, ProductMetadata
 from abut.tiling import Tile, tile
 from catalog.item import StoreDescription, make_item
@@ -108,7 +108,7 @@ def whole(place: Tile) -> frozenset[Position]:
 def store(
     metadata: ProductMetadata,
     *,
-    bands: Iterable[str] = tuple(band.name for band in BANDS),
+    bands: Iterable[str] = tuple(BAND),
     valid: frozenset[Position] | None = None,
     full: bool = True,
     **changes: Any,
@@ -119,7 +119,7 @@ def store(
         "prefix": f"{metadata.id}.0a1b2c.zarr",
         "layer": metadata.layer,
         "band_digests": {name: digest(name) for name in names},
-        "mask_digests": {name: digest(name) for name in ("MSK_DETFOO_B02", "MSK_QUALIT_B02", "MSK_CLASSI_B00")}
+        "mask_digests": {name: digest(name) for name in ("detector_footprint/B02", "quality/B02", "classification")}
         if full
         else {},
         "record_digest": digest("record"),
