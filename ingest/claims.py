@@ -78,7 +78,7 @@ def resume(store: Store, product: str, source: str, replaces: str | None) -> Cla
         same = (claim.source, claim.state, claim.replaces) == (source, "writing", replaces)
         if same and (age > STALE or _worker_is_dead(claim.worker)):
             try:
-                return renew(store, replace(claim, worker=worker_name()))
+                return take_over(store, claim)
             except ConflictError:
                 continue
     return None
@@ -96,6 +96,11 @@ def renew(store: Store, claim: Claim) -> Claim:
     if version is None:
         raise ConflictError(f"{claim.key}: another run has taken this attempt over")
     return replace(claim, version=version)
+
+
+def take_over(store: Store, claim: Claim) -> Claim:
+    """Renew a claim in this worker's name, so that its former worker can't."""
+    return renew(store, replace(claim, worker=worker_name()))
 
 
 def read(store: Store, key: str) -> Claim | None:

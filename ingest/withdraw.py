@@ -1,0 +1,42 @@
+"""Withdrawal: a product leaves search and views at once; nothing that another product needs is destroyed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ingest.register import change_ledger, join, publish
+
+if TYPE_CHECKING:
+    from abut.archive import Archive
+    from abut.ledger import Ledger
+
+
+def withdraw(archive: Archive, product_id: str) -> bool:
+    """Take a product out of search and views.
+
+    Its blocks stay while any live product relies on them; `purge` removes it when none does. Ingesting it again
+    reinstates it.
+
+    Returns
+    -------
+    bool
+        False if it was withdrawn already.
+
+    Raises
+    ------
+    ProductNotFoundError
+        If there is no such product.
+    """
+    product = join(archive, archive.product(product_id))
+    now = archive.store.now()
+
+    def change(ledger: Ledger) -> Ledger | None:
+        member = ledger.members.get(product.id)
+        if member is None or member.prefix != product.prefix or not member.live:
+            return None
+        return ledger.changed(replace(member, withdrawn=now))
+
+    before, after = change_ledger(archive, product.layer, change)
+    publish(archive, before, after, also=[product.id])
+    return before is not after
