@@ -165,7 +165,11 @@ def _orbit_properties(metadata: ProductMetadata) -> dict[str, Any]:
 
 
 def _view_properties(metadata: ProductMetadata, bands: Iterable[BandMetadata]) -> dict[str, Any]:
-    """Directions of the sun and of the sensor; of the sensor the mean over the bands that have one, as unit vectors."""
+    """Directions from the ground to the sun and, as the mean over the bands that have one, to the sensor.
+
+    ``view:azimuth`` is SAFE's, towards the sensor, as in other catalogues of Sentinel-2; the definition of the
+    extension can be read the other way round.
+    """
     angles = [(assets.number(band.mean_view_zenith), assets.number(band.mean_view_azimuth)) for band in bands]
     views = [(math.radians(z), math.radians(a)) for z, a in angles if z is not None and a is not None]
     fields: dict[str, Any] = {
