@@ -1,0 +1,314 @@
+"""The Zarr tree of a product: groups, empty arrays and their attributes, for all readers at once.
+
+Attributes follow CF (`x`, `y` pixel centres, `spatial_ref`, `grid_mapping`, `scale_factor`, `add_offset`,
+`_FillValue`), the Zarr conventions `proj:`, `spatial:` and `multiscales`, and GDAL (`_CRS` on the arrays). The tree is
+made in memory by zarr-python; its objects are then written like all others.
+"""
+
+from __future__ import annotations
+
+import warnings
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import zarr
+from pyproj import CRS
+from zarr.storage import MemoryStore
+
+from abut import layout
+from abut.codec import zarr_codecs
+from abut.lattice import BLOCK_SIZE, RESOLUTIONS
+from ingest.overviews import CHUNK, reductions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+    from zarr.core.buffer import Buffer
+
+    from abut.lattice import Bounds
+    from abut.metadata import BandMetadata, ProductMetadata
+
+MASK_BLOCKS: Final = 4
+"""Side of the chunks of the mask arrays in blocks."""
+
+HELD_ONLY: Final = (
+    "What this product holds, on the rectangle of blocks around its tile: zero outside the tile, and absent where a "
+    "neighbouring product holds the block with equal pixels. Not the legacy tile: abut recreates that."
+)
+
+_CONVENTIONS: Final = {
+    "proj": ("geo-proj", "proj:", "f17cb550-5864-4468-aeb7-f3180cfb622f", "Coordinate reference system"),
+    "spatial": ("spatial", "spatial:", "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4", "Spatial coordinates"),
+    "multiscales": ("multiscales", "multiscales", "d35379db-88df-4056-af3a-620245f8e347", "Multiscale layout"),
+}
+
+
+class Tree:
+    """The Zarr tree of one product, being made."""
+
+    def __init__(self, metadata: ProductMetadata, profile: str) -> None:
+        self.metadata = metadata
+        self._profile = profile
+        self._objects: dict[str, Buffer] = {}
+        self._store = MemoryStore(self._objects)
+        self._crs = CRS.from_epsg(metadata.tile.zone.epsg)
+        self.root = zarr.create_group(store=self._store, zarr_format=3, attributes=_root_attributes(metadata))
+        self._reflectance()
+        self._overviews()
+        self._angles()
+
+    def objects(self) -> Iterator[tuple[str, bytes]]:
+        """Yield every object of the tree, key and bytes; metadata is consolidated in the root."""
+        with warnings.catch_warnings():
+            # Consolidated metadata is an extension of Zarr v3, as the warning says; every reader named here knows it.
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(self._store)
+        for key, value in self._objects.items():
+            yield key, value.to_bytes()
+
+    def add_mask(
+        self, path: str, resolution: int, band: str | None, mask: NDArray[np.uint8], about: Mapping[str, Any]
+    ) -> None:
+        """Write a mask of the legacy footprint, shape (109800 / resolution,) * 2, at its place in the hull.
+
+        `path` is that of the array; with a band it has a band axis in the order of `abut.layout.bands_of`.
+        """
+        tile = self.metadata.tile
+        hull = tile.hull.bounds
+        names = [entry.name for entry in layout.bands_of(resolution)]
+        array = self._mask_array(path, resolution, names if band else None, about)
+        rows, columns = hull.slices(tile.footprint, resolution)
+        if band:
+            array[names.index(band), rows, columns] = mask
+        else:
+            array[rows, columns] = mask
+
+    def add_array(self, path: str, data: NDArray[Any], dimensions: tuple[str, ...], **attributes: Any) -> None:
+        """Write a small array whole."""
+        self.root.create_array(
+            path,
+            data=np.ascontiguousarray(data),
+            chunks=data.shape,
+            dimension_names=dimensions,
+            attributes=attributes,
+            **zarr_codecs_for(data.dtype),
+        )
+
+    def _mask_array(
+        self, path: str, resolution: int, names: list[str] | None, about: Mapping[str, Any]
+    ) -> zarr.Array[Any]:
+        if path in self.root:
+            found = self.root[path]
+            assert isinstance(found, zarr.Array)  # noqa: S101 - made below
+            return found
+        bounds = self.metadata.tile.hull.bounds
+        side = MASK_BLOCKS * BLOCK_SIZE // resolution
+        shape = bounds.shape(resolution)
+        extra: dict[str, Any] = {"band_names": names} if names else {}
+        group, _, name = path.rpartition("/")
+        self._coordinates(group, bounds, resolution, suffix=f"_{name}")
+        return self.root.create_array(
+            path,
+            shape=(len(names), *shape) if names else shape,
+            chunks=(1, side, side) if names else (side, side),
+            dtype="uint8",
+            fill_value=0,
+            dimension_names=("band", f"y_{name}", f"x_{name}") if names else (f"y_{name}", f"x_{name}"),
+            attributes={**self._georeference(bounds, resolution, (f"y_{name}", f"x_{name}")), **about, **extra},
+            **zarr_codecs_for(np.dtype("u1")),
+        )
+
+    def _reflectance(self) -> None:
+        bounds = self.metadata.tile.hull.bounds
+        for resolution in RESOLUTIONS:
+            members = [band for band in self.metadata.bands if band.band.resolution == resolution]
+            group = f"{layout.REFLECTANCE}/r{resolution}m"
+            self.root.create_group(
+                group, attributes=self._georeference(bounds, resolution) | {"description": HELD_ONLY}
+            )
+            self._coordinates(group, bounds, resolution)
+            for band in members:
+                self.root.create_array(
+                    band.band.path,
+                    shape=bounds.shape(resolution),
+                    chunks=(band.band.block_pixels,) * 2,
+                    dtype="uint16",
+                    fill_value=0,
+                    dimension_names=("y", "x"),
+                    attributes=self._georeference(bounds, resolution) | band_attributes(self.metadata, band),
+                    **zarr_codecs(self._profile),
+                )
+
+    def _overviews(self) -> None:
+        bounds = self.metadata.tile.hull.bounds
+        for resolution in RESOLUTIONS:
+            pyramid = f"{layout.OVERVIEWS}/r{resolution}m"
+            self.root.create_group(pyramid, attributes=_multiscales(resolution))
+            for reduction in reductions(resolution):
+                size = resolution * reduction
+                group = f"{pyramid}/{reduction}"
+                self.root.create_group(group, attributes=self._georeference(bounds, size))
+                self._coordinates(group, bounds, size)
+                for band in self.metadata.bands:
+                    if band.band.resolution == resolution:
+                        self.root.create_array(
+                            f"{group}/{band.band.key}",
+                            shape=bounds.shape(size),
+                            chunks=(CHUNK, CHUNK),
+                            dtype="uint16",
+                            fill_value=0,
+                            dimension_names=("y", "x"),
+                            attributes=self._georeference(bounds, size)
+                            | band_attributes(self.metadata, band)
+                            | {"cell_methods": "area: mean (of pixels that have data, before any release)"},
+                            **zarr_codecs("default"),
+                        )
+
+    def _angles(self) -> None:
+        metadata, step, group = self.metadata, 5000, layout.GEOMETRY
+        angles = {"flag_meanings": "zenith azimuth", "units": "degree"}
+        tile = metadata.tile
+        nodes = np.arange(metadata.sun_angles.shape[-1], dtype=np.float64) * step
+        self.root.create_group(
+            group,
+            attributes={"proj:code": str(tile.zone), "description": "Nodes every 5 km from the tile's own corner"},
+        )
+        self.add_array(f"{group}/x", tile.ulx + nodes, ("x",), standard_name="projection_x_coordinate", units="m")
+        self.add_array(f"{group}/y", tile.uly - nodes, ("y",), standard_name="projection_y_coordinate", units="m")
+        self.add_array(
+            f"{group}/sun_angles",
+            metadata.sun_angles,
+            ("angle", "y", "x"),
+            long_name="Sun zenith and azimuth",
+            **angles,
+        )
+        self.add_array(
+            f"{group}/viewing_incidence_angles",
+            metadata.view_angles,
+            ("band", "detector", "angle", "y", "x"),
+            long_name="Viewing zenith and azimuth of each band and detector (detector ids count from 1)",
+            band_names=[band.band.name for band in metadata.bands],
+            **angles,
+        )
+        self.add_array(
+            f"{group}/mean_sun_angles",
+            np.array([metadata.mean_sun_zenith, metadata.mean_sun_azimuth]),
+            ("angle",),
+            long_name="Mean sun zenith and azimuth",
+            **angles,
+        )
+        means = [(band.mean_view_zenith, band.mean_view_azimuth) for band in metadata.bands]
+        self.add_array(
+            f"{group}/mean_viewing_incidence_angles",
+            np.array(means, dtype=np.float64),
+            ("band", "angle"),
+            long_name="Mean viewing zenith and azimuth of each band",
+            band_names=[band.band.name for band in metadata.bands],
+            **angles,
+        )
+
+    def _coordinates(self, group: str, bounds: Bounds, size: int, suffix: str = "") -> None:
+        """Write pixel centres and the grid mapping beside the arrays of a group."""
+        rows, columns = bounds.shape(size)
+        for name, values in (
+            (f"x{suffix}", bounds.left + size * (np.arange(columns) + 0.5)),
+            (f"y{suffix}", bounds.top - size * (np.arange(rows) + 0.5)),
+        ):
+            standard = f"projection_{name[0]}_coordinate"
+            self.add_array(f"{group}/{name}", values, (name,), standard_name=standard, axis=name[0].upper(), units="m")
+        if f"{group}/spatial_ref" not in self.root:
+            self.root.create_array(
+                f"{group}/spatial_ref", shape=(), dtype="int32", fill_value=0, attributes=self._crs.to_cf()
+            )
+
+    def _georeference(self, bounds: Bounds, size: int, dimensions: tuple[str, str] = ("y", "x")) -> dict[str, Any]:
+        rows, columns = bounds.shape(size)
+        return {
+            "zarr_conventions": [_convention("proj"), _convention("spatial")],
+            "proj:code": str(bounds.zone),
+            "spatial:dimensions": list(dimensions),
+            "spatial:shape": [rows, columns],
+            "spatial:transform": [float(size), 0.0, float(bounds.left), 0.0, -float(size), float(bounds.top)],
+            "spatial:transform_type": "affine",
+            "spatial:registration": "pixel",
+            "spatial:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
+            "grid_mapping": "spatial_ref",
+            "_CRS": {"url": f"http://www.opengis.net/def/crs/EPSG/0/{bounds.zone.epsg}"},
+        }
+
+
+def band_attributes(metadata: ProductMetadata, band: BandMetadata) -> dict[str, Any]:
+    """Return the CF attributes of a band: reflectance = DN * scale_factor + add_offset where DN > 0."""
+    quantification = metadata.quantification_value
+    known = {
+        "solar_irradiance": band.solar_irradiance,
+        "physical_gain": band.physical_gain,
+        "central_wavelength": band.wavelength_central,
+    }
+    return {
+        "long_name": f"{band.band.description}, top-of-atmosphere reflectance, band {band.band.name}",
+        "standard_name": "toa_bidirectional_reflectance",
+        "units": "1",
+        "scale_factor": 1 / quantification,
+        "add_offset": band.radio_add_offset / quantification,
+        "_FillValue": 0,
+        "radio_add_offset": band.radio_add_offset,
+        "quantification_value": quantification,
+        "description": HELD_ONLY,
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def zarr_codecs_for(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return how arrays other than bands are encoded: blosc (zstd 3, shuffle)."""
+    codec = zarr.codecs.BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=3, shuffle="shuffle")
+    return {"compressors": codec}
+
+
+def _root_attributes(metadata: ProductMetadata) -> dict[str, Any]:
+    return {
+        "Conventions": "CF-1.11",
+        "title": metadata.id,
+        "summary": HELD_ONLY,
+        "product": metadata.id,
+        "tile": metadata.tile.id,
+        "platform": metadata.spacecraft,
+        "processing_baseline": metadata.processing_baseline,
+        "datatake": metadata.datatake_id,
+        "datastrip": metadata.datastrip_id,
+        "sensing_time": metadata.sensing_time.isoformat(),
+        "relative_orbit": metadata.relative_orbit,
+        "special_values": dict(metadata.special_values),
+    }
+
+
+def _convention(name: str) -> dict[str, str]:
+    repository, short, uuid, description = _CONVENTIONS[name]
+    return {
+        "uuid": uuid,
+        "name": short,
+        "schema_url": f"https://raw.githubusercontent.com/zarr-conventions/{repository}/refs/tags/v1/schema.json",
+        "spec_url": f"https://github.com/zarr-conventions/{repository}/blob/v1/README.md",
+        "description": description,
+    }
+
+
+def _multiscales(resolution: int) -> dict[str, Any]:
+    levels = reductions(resolution)
+    layout_entries: list[dict[str, Any]] = [{"asset": str(levels[0])}]
+    for finer, coarser in pairwise(levels):
+        factor = coarser / finer
+        layout_entries.append(
+            {
+                "asset": str(coarser),
+                "derived_from": str(finer),
+                "transform": {"scale": [factor, factor], "translation": [0.0, 0.0]},
+                "resampling_method": "average",
+            }
+        )
+    return {
+        "zarr_conventions": [_convention("multiscales")],
+        "multiscales": {"layout": layout_entries, "resampling_method": "average"},
+    }
