@@ -49,7 +49,9 @@ def compact_product_xml(names: Names, images: Iterable[str], cloudy: float, snow
     return _document(names, info, footprint([names]), (cloudy, snowy), psd=14)
 
 
-def old_product_xml(granules: Sequence[Names], images: Mapping[str, Iterable[str]], cloudy: float) -> str:
+def old_product_xml(
+    granules: Sequence[Names], images: Mapping[str, Iterable[str]], stop: datetime, cloudy: float
+) -> str:
     """Return ``S2A_OPER_MTD_SAFL1C_...xml`` of a multi-granule SAFE.
 
     Parameters
@@ -58,6 +60,8 @@ def old_product_xml(granules: Sequence[Names], images: Mapping[str, Iterable[str
         Its granules.
     images : mapping of str to iterable of str
         Names of the images without suffix, by granule id.
+    stop : datetime
+        Sensing stop.
     cloudy : float
         Percentage.
     """
@@ -83,7 +87,7 @@ def old_product_xml(granules: Sequence[Names], images: Mapping[str, Iterable[str
     first = granules[0]
     scene, strip = first.scene, first.strip
     uri = f"{scene.absolute_orbit % 1000:03}_{strip.created:%Y-%m-%dT%H_%M}"
-    info = _product_info(first, uri, strip.start, options, listed)
+    info = _product_info(first, uri, stop, options, listed)
     return _document(first, info, footprint(granules), (cloudy, 0.0), psd=13)
 
 

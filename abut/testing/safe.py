@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import rasterio
 
+from abut.metadata import version
 from abut.testing.gml import mask_features, mask_gml
 from abut.testing.grib import CAMS_FIELDS, ECMWF_FIELDS, LATER_ECMWF_FIELDS, weather
 from abut.testing.images import write_images
@@ -132,7 +133,7 @@ def make_multi_granule_safe(
     ValueError
         If the baseline never had that layout.
     """
-    if scene.baseline > "02.04":
+    if version(scene.baseline) > (2, 4):
         raise ValueError(f"baseline {scene.baseline} has no multi-granule layout; 02.04 was its last")
     granules = [Names(scene, scene.strip(strip), tile(t) if isinstance(t, str) else t) for t in tiles]
     first = granules[0]
@@ -149,7 +150,7 @@ def make_multi_granule_safe(
     metadata = f"{first.mission}_OPER_MTD_SAF{stem.removeprefix('MSI')}.xml"
     images = {paths.names.granule: [image.rsplit("/", 1)[1] for image in paths.images()] for paths in all_paths}
     cloudy = sum(share[0] for share in shares) / len(shares)
-    _write(root / metadata, old_product_xml(granules, images, cloudy))
+    _write(root / metadata, old_product_xml(granules, images, sensed, cloudy))
     browse = f"{first.mission}_OPER_BWI_{stem}.png"
     (root / browse).write_bytes(black_png(64))
     top = [Entry("PreviewData", browse), Entry("S2_Level-1C_Product_Metadata", metadata)]

@@ -135,7 +135,8 @@ def fill(target: NDArray[np.uint8], value: int, spans: tuple[NDArray[np.int64], 
 def polygon(area: Sequence[HalfPlane], bounds: Bounds) -> list[tuple[float, float]]:
     """Return the corners (easting, northing) of the part of a rectangle that lies in all half-planes.
 
-    Clockwise from the upper left, not closed; empty where nothing is left.
+    Clockwise from the upper left, not closed; empty where nothing is left. Cut sides run half a unit of their
+    half-plane inside it.
     """
     corners: list[tuple[float, float]] = [
         (bounds.left, bounds.top),
@@ -150,7 +151,8 @@ def polygon(area: Sequence[HalfPlane], bounds: Bounds) -> list[tuple[float, floa
 
 def _clip(corners: list[tuple[float, float]], plane: HalfPlane) -> list[tuple[float, float]]:
     kept: list[tuple[float, float]] = []
-    sides = [plane.a * x + plane.b * y - plane.c for x, y in corners]
+    # Between the integers, so that no pixel's centre lies on the line: inside and outside are the same as for `runs`.
+    sides = [plane.a * x + plane.b * y - plane.c + 0.5 for x, y in corners]
     for i, ((x, y), side) in enumerate(zip(corners, sides, strict=True)):
         (px, py), before = corners[i - 1], sides[i - 1]
         if (side < 0) != (before < 0):
