@@ -45,3 +45,7 @@ class MissingObjectError(AbutError, FileNotFoundError):
 
 class ConflictError(AbutError, RuntimeError):
     """Another writer changed an object first; the operation can be tried again."""
+
+
+class ExportError(AbutError, OSError):
+    """Something can't be written out: the target exists, the disk is full, or what was written reads back unequal."""
