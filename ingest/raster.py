@@ -2,8 +2,8 @@
 
 What was measured (GDAL 3.12.2, OpenJPEG): `block_shapes` is the tile size of the codestream for every file of ESA's
 (1024, 640, 192 for bands; 1024, 2048, 256 for masks). Reading windows of whole tiles decodes each tile of a band once,
-whatever the size of the block cache; a window that meets lost data raises. GDAL decodes an image of several components
-once per component, also if all are read together: tiles that are coded by the same bytes are worth decoding once.
+if its components fit into the block cache; a window that meets lost data raises. Tiles that are coded by the same
+bytes, which most of a mask is, are worth decoding once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
 
     from ingest.granule import Granule
 
-CACHE_MEGABYTES: Final = 64
-"""GDAL's block cache while images are read: two rows of tiles of a 10 m band."""
+CACHE_BYTES: Final = 64 << 20
+"""GDAL's block cache while images are read: all components of one tile of the largest masks (34 MB) fit.
+
+rasterio hands the number to GDAL as bytes, unlike the configuration option of that name, which counts megabytes up to
+100,000. A cache that is too small for one tile's components makes GDAL decode the tile once per component.
+"""
 
 _OPTIONS: Final = {
-    "GDAL_CACHEMAX": CACHE_MEGABYTES,
+    "GDAL_CACHEMAX": CACHE_BYTES,
     # Only the file itself counts: no world files, no .aux.xml read or written, nothing else that a name may lead to.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": False,
@@ -69,30 +73,31 @@ def opened(
     InvalidSafeError
         If it is no JP2, or has another size, data type, number of components or georeference.
     """
-    where = granule.label(path)
-    with warnings.catch_warnings():
+    with _open(granule, path) as image:
+        where, pixels = granule.label(path), TILE_SIZE // resolution
+        if (image.shape, image.count, set(image.dtypes)) != ((pixels, pixels), count, {dtype}):
+            raise InvalidSafeError(
+                f"{where}: {image.height} x {image.width} px, {image.count} x {image.dtypes[0]}, "
+                f"but {pixels} x {pixels} px, {count} x {dtype} are due"
+            )
+        epsg = image.crs.to_epsg() if image.crs else None
+        tile, due = granule.metadata.tile, transform(granule, resolution)
+        if image.transform != due or epsg != tile.zone.epsg:
+            raise InvalidSafeError(
+                f"{where}: georeference EPSG:{epsg} {tuple(image.transform)[:6]}, "
+                f"but tile {tile} has {tile.zone} {tuple(due)[:6]}"
+            )
+        yield image
+
+
+def _open(granule: Granule, path: str) -> rasterio.io.DatasetReader:
+    with Env(**_OPTIONS), warnings.catch_warnings():
+        # A missing georeference is an error, and said as one.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with Env(**_OPTIONS):
-                image = rasterio.open(granule.gdal_path(path), driver="JP2OpenJPEG", sharing=False)
+            return rasterio.open(granule.gdal_path(path), driver="JP2OpenJPEG", sharing=False)
         except RasterioError as error:
-            raise InvalidSafeError(f"{where}: can't be opened as JPEG 2000") from error
-        with image:
-            pixels = TILE_SIZE // resolution
-            found = (image.shape, image.count, set(image.dtypes))
-            if found != ((pixels, pixels), count, {dtype}):
-                raise InvalidSafeError(
-                    f"{where}: {image.height} x {image.width} px, {image.count} x {image.dtypes[0]}, "
-                    f"but {pixels} x {pixels} px, {count} x {dtype} are due"
-                )
-            epsg = image.crs.to_epsg() if image.crs else None
-            due = transform(granule, resolution)
-            if image.transform != due or epsg != granule.metadata.tile.zone.epsg:
-                raise InvalidSafeError(
-                    f"{where}: georeference EPSG:{epsg} {tuple(image.transform)[:6]}, "
-                    f"but tile {granule.metadata.tile} has {granule.metadata.tile.zone} {tuple(due)[:6]}"
-                )
-            yield image
+            raise InvalidSafeError(f"{granule.label(path)}: can't be opened as JPEG 2000") from error
 
 
 def tile_rows(image: rasterio.io.DatasetReader) -> Iterator[tuple[int, int]]:
