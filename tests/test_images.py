@@ -123,6 +123,16 @@ def test_band_at_another_place_is_refused(tmp_path: Path, wrong: dict[str, Any],
         next(band_strips(granule, B01))
 
 
+def test_band_without_a_place_is_refused(tmp_path: Path) -> None:
+    data = encoded(np.zeros((1, SIDE, SIDE), np.uint16))
+    start = data.index(b"jp2c") - 4
+    head = b"\x00\x00\x00\x2djp2h" + data[data.index(b"ihdr") - 4 :][:37]
+    bare = data[: data.index(b"jp2h") - 4] + head + data[start:]
+    granule = granule_with(tmp_path, {build.image("B01"): bare})
+    with pytest.raises(InvalidSafeError, match=r"_B01.jp2: georeference EPSG:None .*but tile 34UCF has EPSG:32634"):
+        next(band_strips(granule, B01))
+
+
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
