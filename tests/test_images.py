@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,6 +167,26 @@ def test_lost_end_is_an_error_not_zeros(tmp_path: Path) -> None:
     good_rows = sum(len(strip) for strip in good)
     assert 0 < good_rows < SIDE * 7 // 10
     np.testing.assert_array_equal(np.concatenate(good), noise[0, :good_rows])
+
+
+def test_images_are_read_by_several_threads_at_once(tmp_path: Path, band: NDArray[np.uint16]) -> None:
+    noise = np.random.default_rng(7).integers(1, 999, (1, SIDE, SIDE), np.uint16)
+    cut = encoded(noise, block=192)
+    files = {build.image("B01"): encoded(band[None], block=192), build.image("B09"): cut[: len(cut) // 2]}
+    granule = granule_with(tmp_path, files)
+
+    def read(name: str) -> NDArray[np.uint16] | InvalidSafeError:
+        try:
+            return np.concatenate(list(band_strips(granule, BAND[name])))
+        except InvalidSafeError as error:
+            return error
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(read, ["B01", "B09"] * 4))
+    for good, lost in zip(results[::2], results[1::2], strict=True):
+        assert not isinstance(good, InvalidSafeError)
+        np.testing.assert_array_equal(good, band)
+        assert isinstance(lost, InvalidSafeError)
 
 
 def test_detectors_of_a_raster_mask(tmp_path: Path) -> None:
