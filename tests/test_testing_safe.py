@@ -231,7 +231,7 @@ def test_gml_masks_hold_the_same_as_raster_masks_would(old: Made) -> None:
     assert np.array_equal(read("DEFECT", "B10", {"QT_DEFECTIVE_PIXELS": 1}), quality[4])
     kinds = {"QT_NODATA_PIXELS": 1, "QT_PARTIALLY_CORRECTED_PIXELS": 2}
     assert np.array_equal(read("NODATA", "B10", kinds), quality[5] + 2 * quality[6])
-    assert np.array_equal(read("SATURA", "B10", {"SATURATED_L1A": 1}), quality[7])
+    assert np.array_equal(read("SATURA", "B10", {"QT_SATURATED_PIXELS_L1A": 1}), quality[7])
     lost = {"ANC_LOST": 1, "ANC_DEG": 2, "MSI_LOST": 3, "MSI_DEG": 4}
     technical = sum(number * quality[number - 1] for number in lost.values())
     assert np.array_equal(read("TECQUA", "B10", lost), technical)
@@ -281,6 +281,14 @@ def test_overlaps_differ_where_they_are_told_to(folder: Path, modern: Made) -> N
         inside = shared.slices(spot, size)
         if changed:
             assert np.all(theirs[inside] - ours[inside] == 3)
+
+
+def test_a_tile_that_the_swath_misses_is_a_product_without_data(folder: Path) -> None:
+    safe = make_safe(replace(SOUTH, seed=1), "53HLA", folder)
+    (granule,) = find_granules(safe)
+    assert np.isnan(granule.metadata.view_angles).all()
+    assert granule.metadata.cloud_percentage == 0
+    assert not safe_pixels(safe, "B09").any()
 
 
 def test_a_zip_holds_the_folder(zipped: Made) -> None:

@@ -161,6 +161,17 @@ def test_the_swath_goes_on_across_a_zone_border() -> None:
         assert abs(there.across(np.array([x]), np.array([y]))[0]) < 60
 
 
+def test_tiles_on_both_sides_of_a_zone_border_see_the_same_swath() -> None:
+    west, east = tile("32TQT"), tile("33TUN")
+    scene = Scene(swath=Swath(zone=west.zone, easting=west.ulx + 85_000, northing=west.uly - 54_000))
+    to_west = Transformer.from_crs(32633, 32632, always_xy=True)
+    assert np.any(scene.pixels(BAND["B01"], west.footprint))
+    rows, columns = np.nonzero(scene.pixels(BAND["B01"], east.footprint))
+    assert rows.size > 10_000
+    x, y = to_west.transform(east.ulx + 30 + 60 * columns, east.uly - 30 - 60 * rows)
+    assert np.abs(scene.swath.across(x, y)).max() < scene.swath.width / 2 + 200
+
+
 @given(
     planes=st.lists(
         st.builds(HalfPlane, st.integers(-20, 20), st.integers(-20, 20), st.integers(-20_000, 20_000)), max_size=4

@@ -20,8 +20,8 @@ Two neighbours, in one of which a few pixels of the overlap differ by 3::
     west, east = tile("32TMT"), tile("32TNT")
     shared = west.footprint.intersection(east.footprint)
     scene = Scene(swath=Swath(zone=west.zone, easting=shared.left + 5_000, northing=shared.bottom + 50_000))
-    x, y = shared.left + 4_980, scene.swath.northing
-    spot = Bounds(west.zone, x, y, x + 600, y + 600)
+    x, y = shared.left + 4_800, shared.bottom + 49_800
+    spot = Bounds(west.zone, x, y, x + 600, y + 600)  # on the 60 m grid
 
     folder = Path("products")
     ours = make_safe(scene, west, folder)

@@ -19,7 +19,7 @@ _PLANES: Final = {
         "QT_NODATA": "QT_NODATA_PIXELS",
         "QT_PARTIALLY_CORRECTED": "QT_PARTIALLY_CORRECTED_PIXELS",
     },
-    "SATURA": {"SATURATED_L1A": "SATURATED_L1A"},
+    "SATURA": {"SATURATED_L1A": "QT_SATURATED_PIXELS_L1A"},
     "TECQUA": {name: name for name in ("ANC_LOST", "ANC_DEG", "MSI_LOST", "MSI_DEG")},
 }
 """Mask types of each old mask, by the plane of MSK_QUALIT that took their place."""

@@ -10,7 +10,6 @@ import numpy as np
 from abut.lattice import Bounds
 from abut.layout import BAND, BANDS, QUALITY_BITS
 from abut.testing.jp2 import write_blocks, write_jp2
-from abut.testing.paths import FILE_ORDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +32,8 @@ MASK_BLOCK: Final = {10: 1024, 20: 2048, 60: 256}
 PREVIEW_SIZE: Final = 343
 """Side of the preview in pixels of 320 m."""
 
+_COLOURS: Final = ("B04", "B03", "B02")
+
 _WHITE = 3558
 """Reflectance in 1/10000 that true-colour images show as 255."""
 
@@ -53,12 +54,12 @@ def write_images(root: Path, paths: Paths, strip: int, alter: Alter | None) -> N
     """
     scene, bounds = paths.names.scene, paths.names.tile.footprint
 
-    def write_band(band: Band) -> NDArray[np.uint16]:
+    def write_band(band: Band) -> NDArray[np.uint8] | None:
         pixels = scene.pixels(band, bounds, strip=strip)
         if alter is not None:
             pixels = alter(band, pixels, bounds)
         write_jp2(root / paths.image(band), pixels, bounds, BLOCK[band.resolution])
-        return pixels
+        return shown(pixels, scene.offset) if band.name in _COLOURS else None
 
     def write_masks(band: Band) -> None:
         block = MASK_BLOCK[band.resolution]
@@ -75,39 +76,42 @@ def write_images(root: Path, paths: Paths, strip: int, alter: Alter | None) -> N
 
     # GDAL lets other threads run while it encodes.
     with ThreadPoolExecutor(2) as pool:
-        colours = [pool.submit(write_band, BAND[name]) for name in ("B04", "B03", "B02")]
-        others = [pool.submit(write_band, band) for band in BANDS if band.name not in {"B02", "B03", "B04"}]
-        masks = [pool.submit(write_masks, band) for band in FILE_ORDER if paths.names.modern]
-        _write_colours(root, paths, [future.result() for future in colours])
-        for future in others:
-            future.result()
-        for mask in masks:
-            mask.result()
+        written = dict(zip(BAND, pool.map(write_band, BANDS), strict=True))
+        if paths.names.modern:
+            list(pool.map(write_masks, BANDS))
+    _write_colours(root, paths, [image for name in _COLOURS if (image := written[name]) is not None])
     if paths.names.modern:
         classes = scene.classification(bounds, strip=strip)
         write_jp2(root / paths.mask("CLASSI", None), classes, bounds, MASK_BLOCK[60])
 
 
-def _write_colours(root: Path, paths: Paths, bands: list[NDArray[np.uint16]]) -> None:
-    scene, bounds = paths.names.scene, paths.names.tile.footprint
+def _write_colours(root: Path, paths: Paths, colours: list[NDArray[np.uint8]]) -> None:
+    bounds = paths.names.tile.footprint
 
     def read(rows: slice, columns: slice) -> NDArray[np.uint8] | None:
-        part = [band[rows, columns] for band in bands]
-        return true_colours(part, scene.offset) if any(band.any() for band in part) else None
+        part = np.stack([colour[rows, columns] for colour in colours])
+        return part if part.any() else None
 
     if paths.compact:
-        write_blocks(root / paths.image(None), (3, *bands[0].shape), np.uint8, read, bounds=bounds, block=BLOCK[10])
+        write_blocks(root / paths.image(None), (3, *colours[0].shape), np.uint8, read, bounds=bounds, block=BLOCK[10])
     step = 32
     middles = slice(step // 2, step * PREVIEW_SIZE, step)
-    preview = true_colours([band[middles, middles] for band in bands], scene.offset)
+    preview = np.stack([colour[middles, middles] for colour in colours])
     write_jp2(root / paths.preview, preview, bounds, PREVIEW_SIZE)
 
 
-def true_colours(bands: list[NDArray[np.uint16]], offset: int) -> NDArray[np.uint8]:
-    """Return red, green and blue (3, rows, columns): 1 ... 255 for reflectances 0 ... 0.3558, 0 for no data."""
-    dn = np.stack(bands).astype(np.int32)
-    shown = ((dn + offset) * 255 + _WHITE // 2) // _WHITE
-    return np.where(dn > 0, shown.clip(1, 255), 0).astype(np.uint8)
+def shown(pixels: NDArray[np.uint16], offset: int) -> NDArray[np.uint8]:
+    """Return a band as true-colour images show it: 1 ... 255 for reflectances 0 ... 0.3558, 0 for no data."""
+    image = np.zeros(pixels.shape, dtype=np.uint8)
+    for row in range(0, pixels.shape[0], BLOCK[10]):
+        part = pixels[row : row + BLOCK[10]]
+        columns = np.flatnonzero(part.any(axis=0))
+        if columns.size:
+            seen = slice(columns[0], columns[-1] + 1)
+            dn = part[:, seen].astype(np.int32)
+            scaled = ((dn + offset) * 255 + _WHITE // 2) // _WHITE
+            image[row : row + BLOCK[10], seen] = np.where(dn > 0, scaled.clip(1, 255), 0)
+    return image
 
 
 def nudged(part: Bounds, step: int, bands: Iterable[str] = tuple(BAND)) -> Alter:

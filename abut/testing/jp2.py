@@ -14,8 +14,8 @@ from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import rasterio
 import rasterio.shutil
-from affine import Affine
 from rasterio.io import MemoryFile
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _encode(pixels: Pixels, block: int) -> bytes:
     # Some transform, or rasterio warns; the one that counts is in the box around the codestream.
     size = {"width": columns, "height": rows, "count": bands, "dtype": pixels.dtype.name}
     with MemoryFile() as plain, MemoryFile(ext=".j2k") as coded:
-        with plain.open(driver="GTiff", transform=Affine.scale(2), **size) as target:
+        with plain.open(driver="GTiff", transform=rasterio.Affine.scale(2), **size) as target:
             target.write(pixels)
         with plain.open() as source:
             rasterio.shutil.copy(source, coded.name, **options)
