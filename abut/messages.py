@@ -1,0 +1,53 @@
+"""Errors of Abut and of what it stands on as one line each, for logs and the command line."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from typing import Final
+
+from abut.errors import AbutError
+
+_DEBUG: Final = "\n\nDebug source:"
+_OBSTORE: Final = re.compile(r"Generic \w+ error: ")
+
+
+def describe(error: BaseException, place: str = "") -> str:
+    """Return what went wrong as one line that names a file or value.
+
+    Parameters
+    ----------
+    error : BaseException
+        Any error.
+    place : str
+        What was being worked on, such as the URL of an archive; named where the error itself names nothing.
+    """
+    if isinstance(error, AbutError):
+        return _line(str(error))
+    if isinstance(error, sqlite3.Error):
+        return _line(_at(place, f"catalogue: {error}"))
+    if _is_obstore(error):
+        return _line(_at(place, _OBSTORE.sub("", str(error).partition(_DEBUG)[0])))
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return _line(f"{' -> '.join(names)}: {error.strerror}" if names else _at(place, error.strerror))
+    text = _line(str(error))
+    return _line(_at(place, f"{type(error).__name__}: {text}" if text else type(error).__name__))
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is one that users and their machines cause, so that its line says enough."""
+    return isinstance(error, AbutError | OSError | sqlite3.Error) or _is_obstore(error)
+
+
+def _is_obstore(error: BaseException) -> bool:
+    """By name: obstore need not be loaded to say what an error means."""
+    return any(kind.__module__ == "obstore.exceptions" and kind.__name__ == "BaseError" for kind in type(error).__mro__)
+
+
+def _at(place: str, text: str) -> str:
+    return f"{place}: {text}" if place and place not in text else text
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

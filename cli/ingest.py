@@ -1,0 +1,141 @@
+"""`abut ingest`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from abut.archive import create_archive
+from abut.codec import PROFILES
+from abut.errors import InvalidArchiveError
+from abut.layout import BANDS
+from cli.options import archive_option, debug_option, debugging, json_option
+from cli.output import bar, plural, print_json, size
+from cli.status import FAILED, REFUSED, print_error
+from ingest.ingest import Outcome
+from ingest.job import Failure, find_safes
+from ingest.parallel import Progress, ingest_many
+from ingest.settle import settle
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from abut.archive import Archive
+    from ingest.settle import Settled
+
+
+@click.command(epilog="Exit status: 0 all is stored, 1 some products failed, 2 none could be stored.")
+@click.argument("safes", metavar="SAFE...", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@archive_option()
+@click.option("--profile", type=click.Choice(list(PROFILES)), help="Encoding of a new archive. [default: default]")
+@click.option(
+    "--workers", type=click.IntRange(min=0), help="Processes on this machine; 0: none but this one. [default: by cores]"
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, such as tcp://10.0.0.5:8786.")
+@click.option("--settle/--no-settle", "then_settle", default=False, help="Settle afterwards. [default: no]")
+@json_option()
+@debug_option()
+def command(
+    safes: tuple[Path, ...],
+    archive: str,
+    profile: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    *,
+    then_settle: bool,
+    as_json: bool,
+) -> int:
+    """Store SAFE products in an archive.
+
+    SAFE is a .SAFE folder, a .zip with one inside, or a folder that holds such. The archive is made if there is none.
+    What is stored already is compared and left alone; what was interrupted is taken up where it stopped. A product
+    that fails stops none of the others.
+
+    \b
+    abut ingest S2B_MSIL1C_20250801T101559_N0511_R065_T32TMT_20250801T121559.SAFE --archive l1c
+    abut ingest downloads/ --archive l1c --workers 8 --settle
+    abut ingest /data/*.zip --archive s3://bucket/l1c --scheduler tcp://10.0.0.5:8786 --json
+    """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
+    if scheduler is not None and workers is not None:
+        raise click.UsageError("--workers is for this machine; with --scheduler its own workers count")
+    find_safes(safes)  # before an archive is made
+    opened = _open(archive, profile)
+    with _Bars(hidden=as_json) as bars:
+        results = ingest_many(opened.store.url, safes, scheduler=scheduler, workers=workers, on_progress=bars.show)
+    stored = [result for result in results if isinstance(result, Outcome)]
+    failed = [result for result in results if isinstance(result, Failure)]
+    layers = sorted({opened.product(outcome.product).layer for outcome in stored}) if then_settle else []
+    settled = settle(opened, layers)
+    if as_json:
+        _print_json(stored, failed, settled)
+    else:
+        _print(stored, failed, settled)
+    for failure in failed:
+        _print_failure(failure)
+    return (FAILED if stored else REFUSED) if failed else 0
+
+
+def _open(archive: str, profile: str | None) -> Archive:
+    opened = create_archive(archive, profile=profile or PROFILES[0])
+    if profile is not None and opened.profile != profile:
+        raise InvalidArchiveError(f"{opened.store.url}: an archive of profile {opened.profile!r}, not {profile!r}")
+    return opened
+
+
+def _print(stored: list[Outcome], failed: list[Failure], settled: list[Settled]) -> None:
+    for outcome in stored:
+        click.echo(f"{outcome.status:<10}  {outcome.product}  {size(outcome.data_bytes)}")
+    for layer in settled:
+        click.echo(f"settled     {layer.layer}  {plural(layer.released, 'block')} released")
+    if len(stored) + len(failed) > 1:
+        counts = Counter(outcome.status for outcome in stored)
+        parts = [f"{count:,} {status}" for status, count in counts.items()]
+        click.echo(", ".join([*parts, f"{len(failed):,} failed"]))
+
+
+def _print_json(stored: list[Outcome], failed: list[Failure], settled: list[Settled]) -> None:
+    print_json(
+        {
+            "products": [asdict(outcome) for outcome in stored],
+            "failures": [{"path": one.path, "product": one.product, "error": one.error} for one in failed],
+            "settled": [asdict(layer) for layer in settled],
+        }
+    )
+
+
+def _print_failure(failure: Failure) -> None:
+    if debugging():
+        click.echo(failure.trace, err=True, nl=False)
+    named = failure.path in failure.error or (failure.product or failure.path) in failure.error
+    print_error(failure.error if named else f"{failure.path}: {failure.error}")
+
+
+class _Bars:
+    """Two bars: products, and bands of all products."""
+
+    def __init__(self, *, hidden: bool) -> None:
+        self._products = bar(None, " products", hidden=hidden)
+        self._bands = bar(None, " bands", hidden=hidden, position=1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bands.close()
+        self._products.close()
+
+    def show(self, progress: Progress) -> None:
+        """Take a step."""
+        self._products.total = progress.total
+        self._bands.total = progress.total * len(BANDS)
+        if progress.kind == "band":
+            self._bands.set_postfix_str(f"{progress.product} {progress.band}", refresh=False)
+            self._bands.update()
+        elif progress.kind == "finished":
+            self._products.update()
+        else:
+            self._products.refresh()

@@ -1,0 +1,161 @@
+"""`abut list`."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from abut import product as products
+from abut.archive import open_archive
+from catalog.holding import holding_of
+from catalog.sqlite import open_catalogue
+from cli.options import archive_option, debug_option, json_option
+from cli.output import print_json, print_table, size
+from ingest.commit import read_item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from abut.archive import Archive
+    from catalog.sqlite import Catalogue
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One product of the list."""
+
+    product: str
+    """Product id."""
+    tile: str
+    """Tile."""
+    datetime: str
+    """Start of the datatake."""
+    datatake: str
+    """Id of the datatake."""
+    baseline: str
+    """Processing baseline."""
+    cloud_cover: float | None
+    """Clouds in percent."""
+    held: int
+    """Blocks that it holds."""
+    released: int
+    """Blocks that other products hold for it."""
+    data_bytes: int
+    """Bytes of its band objects as ingested; released blocks are counted."""
+    withdrawn: bool
+    """Whether it was withdrawn."""
+
+
+@click.command
+@archive_option()
+@click.option("--tile", help="Only this tile, such as 32TNM.")
+@click.option("--bbox", metavar="W,S,E,N", help="Only what touches this box, in degrees.")
+@click.option("--datetime", "times", metavar="FROM[/TO]", help="Only datatakes that started then: days or RFC 3339.")
+@json_option("Print one JSON object a line, one for each product.")
+@debug_option()
+def command(archive: str, tile: str | None, bbox: str | None, times: str | None, *, as_json: bool) -> None:
+    """List the products of an archive, withdrawn ones included.
+
+    \b
+    abut list --archive l1c
+    abut list --archive l1c --tile 32TNM --datetime 2025-08-01/2025-08-31
+    abut list --archive l1c --bbox 10,46,11,47 --json
+    abut list --archive l1c --datetime 2025-08-01T10:00:00Z/..
+    """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
+    with _catalogue(open_archive(archive)) as catalogue:
+        try:
+            found = catalogue.search(
+                tile=tile, bbox=_box(bbox) if bbox else None, datetime=_days(times) if times else None, withdrawn=None
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        lines = map(_line, found)
+        if as_json:
+            for line in lines:
+                print_json(asdict(line), indent=None)
+        else:
+            print_table(
+                ("product", "tile", "datatake", "baseline", "cloud", "held", "released", "ingested", "withdrawn"),
+                (_cells(line) for line in lines),
+            )
+
+
+@contextmanager
+def _catalogue(archive: Archive) -> Iterator[Catalogue]:
+    """Open the archive's catalogue, or one made for the moment from the items of an archive that has none."""
+    path = archive.catalogue_path
+    if path is not None and path.is_file():
+        with closing(open_catalogue(path, create=False)) as catalogue:
+            yield catalogue
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="abut-") as folder,
+        closing(open_catalogue(Path(folder, "catalog.sqlite"))) as catalogue,
+    ):
+        catalogue.upsert_many(_items(archive))
+        yield catalogue
+
+
+def _items(archive: Archive) -> Iterator[dict[str, Any]]:
+    for product in archive.product_ids():
+        item, _ = read_item(archive.store, product)
+        if item is not None and not products.is_tombstone(item):
+            yield item
+
+
+def _box(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--bbox {text!r} is not W,S,E,N in degrees, such as 10,46,11,47") from None
+
+
+def _days(text: str) -> str:
+    """Write whole days as the instants that they start and end at."""
+    first, *rest = text.split("/")
+    last = rest[0] if len(rest) == 1 else first
+    if not rest and not _DAY.fullmatch(first):
+        return text
+    if len(rest) > 1:
+        return text
+    start = f"{first}T00:00:00Z" if _DAY.fullmatch(first) else first
+    stop = f"{last}T23:59:59.999999Z" if _DAY.fullmatch(last) else last
+    return f"{start}/{stop}"
+
+
+def _line(item: Mapping[str, Any]) -> Line:
+    properties, holding = item["properties"], holding_of(item)
+    return Line(
+        product=item["id"],
+        tile=properties["grid:code"].removeprefix("MGRS-"),
+        datetime=properties["datetime"],
+        datatake=properties["s2:datatake_id"],
+        baseline=properties["processing:version"],
+        cloud_cover=properties.get("eo:cloud_cover"),
+        held=len(holding.held),
+        released=len(holding.holders),
+        data_bytes=properties["abut:data_bytes"],
+        withdrawn=holding.withdrawn,
+    )
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    return (
+        line.product,
+        line.tile,
+        line.datatake,
+        line.baseline,
+        "-" if line.cloud_cover is None else f"{line.cloud_cover:.1f}",
+        str(line.held),
+        str(line.released),
+        size(line.data_bytes),
+        "yes" if line.withdrawn else "",
+    )

@@ -1,0 +1,134 @@
+"""The program `abut`: which commands there are, and what becomes of errors.
+
+A command's module is imported when it runs. Adding a command: a module with a `command`, and a line in `COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+from abut import __version__
+from abut.errors import DigestMismatchError, MissingObjectError
+from abut.messages import describe, is_expected
+from cli.options import Common
+from cli.status import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, print_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "ingest": ("cli.ingest", "Store SAFE products in an archive."),
+    "settle": ("cli.settle", "Release blocks that a neighbour holds with equal pixels."),
+    "purge": ("cli.purge", "Delete what was released or withdrawn long enough ago."),
+    "withdraw": ("cli.withdraw", "Take products out of search and views."),
+    "check": ("cli.check", "See whether everything in an archive agrees, and repair it."),
+    "list": ("cli.list", "List the products of an archive."),
+    "version": ("cli.version", "Say which version this is."),
+}
+"""Module and summary of each command, in the order of the help. The command is the module's `command`."""
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C, by a name that click does not know: it would print an empty line."""
+
+
+class _Program(click.Group):
+    """The group of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _InterruptedError from error
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="abut", message="%(prog)s %(version)s")
+def program() -> None:
+    """Sentinel-2 L1C stored once: SAFE in, overlap out, any legacy tile back bit for bit.
+
+    \b
+    abut ingest *.SAFE --archive l1c --settle    store products, keep overlaps once
+    abut list --archive l1c --tile 32TNM         see what is there
+    abut check --archive l1c                     see whether all is well
+
+    An archive is a folder or s3://bucket/prefix; ABUT_ARCHIVE names it once for all commands.
+    """  # noqa: D301 - \b is click's mark, a backspace, before text that is not to be wrapped
+
+
+def main() -> NoReturn:
+    """Run the program with the process's arguments, and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What follows the program's name.
+
+    Returns
+    -------
+    int
+        Exit status, see `cli.status`. Every error is one line on stderr.
+    """
+    common = Common()
+    try:
+        status = program.main(list(arguments), prog_name="abut", standalone_mode=False, obj=common)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "abut"
+        return _refuse(f"{error.format_message()} (see {command} --help)")
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except (_InterruptedError, KeyboardInterrupt, click.Abort):
+        return _refuse("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        return PIPE_CLOSED
+    except Exception as error:  # noqa: BLE001 - users get one line, never a traceback
+        return _explain(error, common)
+    return int(status or 0)
+
+
+def _explain(error: Exception, common: Common) -> int:
+    if common.debug:
+        traceback.print_exception(error)
+    text = describe(error, common.archive)
+    if not is_expected(error):
+        text = f"{text} (unexpected; --debug shows where)"
+    return _refuse(text, FAILED if isinstance(error, DigestMismatchError | MissingObjectError) else REFUSED)
+
+
+def _refuse(text: str, status: int = REFUSED) -> int:
+    print_error(text)
+    return status
+
+
+if __name__ == "__main__":
+    main()

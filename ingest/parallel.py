@@ -1,0 +1,197 @@
+"""Many products at once: workers store them, this process alone registers them.
+
+Workers only write and commit stores, which touch nothing that another product's worker touches. Joining ledgers and
+catalogue, which all products of a layer share, is quick and stays in one place.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal
+
+from abut.archive import open_archive
+from abut.errors import ConflictError
+from ingest import job as jobs
+from ingest.ingest import Outcome, register
+from ingest.job import Failure, Job, failure, find_safes
+from ingest.safe_source import safe_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator
+
+    from abut.archive import Archive
+
+    type Finished = tuple[Job, Outcome | Failure]
+
+TRIES: Final = 5
+"""How often a product is begun that other runs withdraw and purge meanwhile."""
+
+THREADS: Final = 4
+"""Most bands decoded at once where one process works alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest of many products has come."""
+
+    kind: Literal["begun", "band", "finished"]
+    """What happened: the list of products was made, a band is done, or a product is."""
+    total: int
+    """Products to be ingested, as far as is known: SAFEs that were not opened yet count as one."""
+    product: str = ""
+    """Product id, or the path of a SAFE that can't be read."""
+    band: str = ""
+    """Name of the band."""
+    result: Outcome | Failure | None = None
+    """What came of the product."""
+
+
+def ingest_many(
+    archive_url: str | os.PathLike[str],
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads_per_product: int | None = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> list[Outcome | Failure]:
+    """Ingest many products into an archive; one that fails stops none of the others.
+
+    Parameters
+    ----------
+    archive_url : str or path
+        An archive that exists. With workers on other machines it must be one that they reach by the same name.
+    paths : iterable of path
+        SAFE folders, zips, and folders that hold such; see `ingest.job.find_safes`.
+    scheduler : str, optional
+        Address of a Dask scheduler. Default: processes on this machine.
+    workers : int, optional
+        Processes on this machine; 0 works in this process, as a single product always does. Default: by cores and
+        memory.
+    threads_per_product : int, optional
+        Bands decoded at once for each product. Default: 1, and as many as there are cores, at most `THREADS`, where
+        this process works alone.
+    on_progress : callable
+        Called as bands and products are done; bands that workers do are reported from another thread.
+
+    Returns
+    -------
+    list of Outcome or Failure
+        What came of each product, in the order of the paths.
+
+    Raises
+    ------
+    InvalidSafeError
+        If nothing is at a path, or a folder holds no SAFE.
+    InvalidArchiveError
+        If there is no archive.
+    OSError
+        If the scheduler does not answer.
+    """
+    archive = open_archive(archive_url)
+    plan = _Plan(find_safes(paths), on_progress)
+    plan.report("begun")
+    with closing(_stored(archive, plan, scheduler, workers, threads_per_product)) as stored:
+        for job, result in stored:
+            plan.close(job, _register(archive, plan, job, result) if isinstance(result, Outcome) else result)
+    return [result for _, result in sorted(plan.results.items())]
+
+
+class _Plan:
+    """The products still to do, and what came of those that are done."""
+
+    def __init__(self, safes: list[str], on_progress: Callable[[Progress], None]) -> None:
+        self.results: dict[int, Outcome | Failure] = {}
+        self._safes = deque(safes)
+        self._ready: deque[Job] = deque()
+        self._numbered = 0
+        self._on_progress = on_progress
+
+    def __iter__(self) -> Iterator[Job]:
+        return self
+
+    def __next__(self) -> Job:
+        if not self.look_ahead(1):
+            raise StopIteration
+        return self._ready.popleft()
+
+    def look_ahead(self, count: int) -> int:
+        """Return how many products are left to do, as far as `count` of them."""
+        while len(self._ready) < count and self._safes:
+            self._open(self._safes.popleft())
+        return min(count, len(self._ready))
+
+    def again(self, job: Job) -> None:
+        """Put a product back."""
+        self._ready.append(replace(job, tries=job.tries + 1))
+
+    def close(self, job: Job, result: Outcome | Failure | None) -> None:
+        """Note what came of a product (None: it was put back)."""
+        if result is not None:
+            self.results[job.number] = result
+            self.report("finished", job.product, result=result)
+
+    def report(
+        self,
+        kind: Literal["begun", "band", "finished"],
+        product: str = "",
+        band: str = "",
+        result: Outcome | Failure | None = None,
+    ) -> None:
+        """Tell the caller."""
+        self._on_progress(Progress(kind, self._numbered + len(self._safes), product, band, result))
+
+    def _open(self, path: str) -> None:
+        """Look which products a SAFE has."""
+        try:
+            products = [source.id for source in safe_sources(path)]
+        except Exception as error:  # noqa: BLE001 - one product's failure must not stop the others
+            self._numbered += 1
+            self.close(Job(path, path, self._numbered), failure(path, None, error, path))
+            return
+        for product in products:
+            self._numbered += 1
+            self._ready.append(Job(path, product, self._numbered))
+
+
+def _register(archive: Archive, plan: _Plan, job: Job, outcome: Outcome) -> Outcome | Failure | None:
+    """Register a stored product; None if it has to be stored once more."""
+    try:
+        register(archive, outcome)
+    except ConflictError as error:  # withdrawn and purged in between
+        if job.tries < TRIES:
+            plan.again(job)
+            return None
+        return failure(job.path, job.product, error)
+    except Exception as error:  # noqa: BLE001 - one product's failure must not stop the others
+        return failure(job.path, job.product, error, archive.store.url)
+    return outcome
+
+
+def _stored(
+    archive: Archive, plan: _Plan, scheduler: str | None, workers: int | None, threads: int | None
+) -> Generator[Finished]:
+    """Store the plan's products, in this process or by Dask, and yield each as it is finished."""
+    url = archive.store.url
+    if scheduler is None and (workers == 0 or plan.look_ahead(2) < 2):
+        yield from _stored_here(url, plan, threads)
+        return
+    from ingest import cluster  # noqa: PLC0415 - Dask takes a second to load; one product does without
+
+    if scheduler is None:
+        wanted = workers or cluster.suggested_workers()
+        place = cluster.local_cluster(plan.look_ahead(wanted))
+    else:
+        place = cluster.remote_cluster(scheduler)
+    with place as client:
+        yield from cluster.store_on(client, url, plan, threads=threads or 1, on_band=partial(plan.report, "band"))
+
+
+def _stored_here(url: str, plan: _Plan, threads: int | None) -> Generator[Finished]:
+    for job in plan:
+        done = partial(plan.report, "band", job.product)
+        yield job, jobs.store(url, job, threads or min(os.cpu_count() or 1, THREADS), done)
