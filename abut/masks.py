@@ -113,9 +113,7 @@ def _read(archive: Archive, product: Product, path: str, place: tuple[Any, ...])
     where = f"{product.folder}/{path}"
     label = f"{archive.store.url}/{where}"
     try:
-        array = zarr.open_array(
-            ObjectStore(archive.store.backend, read_only=True), path=where, mode="r", zarr_format=3
-        )
+        array = zarr.open_array(ObjectStore(archive.store.backend, read_only=True), path=where, mode="r", zarr_format=3)
     except FileNotFoundError as error:
         raise MissingObjectError(f"{label}: no such array") from error
     try:
