@@ -91,7 +91,7 @@ def resolve_files(
     InvalidSafeError
         If a band is missing or listed twice, an image belongs to no band, or there is no metadata file.
     """
-    where = f"{container.source}: granule {listed.id[:200]}"
+    where = f"{container.source}: granule {listed.id[:200]!r}"
     names = [relative_path(name, where) for name in listed.images]
     if not listed.compact:
         folder = f"GRANULE/{relative_path(listed.id, where)}"

@@ -86,7 +86,7 @@ def _granule(
     if (xml.granule_id, xml.datastrip_id) != (listed.id, listed.datastrip_id):
         raise InvalidSafeError(
             f"{container.label(found.metadata)}: TILE_ID {xml.granule_id}, DATASTRIP_ID {xml.datastrip_id}, "
-            f"but the product lists {listed.id}, {listed.datastrip_id}"
+            f"but the product lists {listed.id[:200]!r}, {listed.datastrip_id[:200]!r}"
         )
     alone = len(product.granules) == 1
     own = own_paths(sizes, manifest, found.folder, listed.datastrip_id, alone=alone)

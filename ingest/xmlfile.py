@@ -62,7 +62,7 @@ class XmlNode:
         return (XmlNode(self.where, element) for element in self.element.iterfind(path))
 
     def descendants(self, *tags: str) -> Iterator[XmlNode]:
-        """Return every element below with one of these tags, in the order of the file."""
+        """Return every element with one of these tags, this one and all below, in the order of the file."""
         return (XmlNode(self.where, element) for element in self.element.iter() if element.tag in tags)
 
     def attribute(self, *names: str) -> str:

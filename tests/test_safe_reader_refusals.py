@@ -95,7 +95,7 @@ def test_missing_band(tmp_path: Path, band: str) -> None:
     assert refusal(build.write(files, tmp_path)) == f"/{build.image(band)}: missing"
     name = build.image(band).removesuffix(".jp2")
     unlisted = build.edited(build.compact(), build.PRODUCT, f"<IMAGE_FILE>{name}</IMAGE_FILE>", "")
-    assert refusal(build.write(unlisted, tmp_path / "b")) == f": granule {build.TILE_ID} lists no image of {band}"
+    assert refusal(build.write(unlisted, tmp_path / "b")) == f": granule {build.TILE_ID!r} lists no image of {band}"
 
 
 @pytest.mark.parametrize("path", ["manifest.safe", build.PRODUCT, build.TILE])
@@ -155,6 +155,11 @@ def test_manifest_of_something_else(tmp_path: Path) -> None:
 def test_granules_that_are_listed_twice(tmp_path: Path) -> None:
     files = build.edited(OLD, build.OLD_PRODUCT, "T53HPA", "T53HNA")
     assert "lists granules twice" in refusal(build.write(files, tmp_path))
+
+
+def test_message_stays_one_line_whatever_an_attribute_holds(tmp_path: Path) -> None:
+    files = build.edited(build.compact(), build.PRODUCT, build.TILE_ID, "a&#10;b")
+    assert r"'a\nb'" in refusal(build.write(files, tmp_path))
 
 
 def test_granule_of_an_old_product_that_is_not_there(tmp_path: Path) -> None:
