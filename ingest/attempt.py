@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -157,9 +158,12 @@ def _in_threads(attempt: Attempt, one: Callable[[Band], None], threads: int) -> 
 
 def _write_band(attempt: Attempt, band: Band) -> None:
     source = attempt.source
-    written = write_band(
-        band, source.tile, source.strips(band), attempt.put, profile=attempt.archive.profile, source=source.id
-    )
+    strips = source.strips(band)
+    try:
+        written = write_band(band, source.tile, strips, attempt.put, profile=attempt.archive.profile, source=source.id)
+    finally:
+        if isinstance(strips, Generator):
+            strips.close()  # now, in the thread that opened the image, not whenever the error is forgotten
     overviews: dict[str, list[Any]] = {}
     for key, data in _overview_objects(band, written):
         attempt.put(key, data)
