@@ -1,0 +1,45 @@
+"""What several test modules share: real data where there is any, and SAFE products that are made once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from abut.testing import Scene, Swath, make_safe
+from abut.tiling import tile
+
+if TYPE_CHECKING:
+    from abut.testing.images import Alter
+
+
+def shared_data() -> Path:
+    """Folder of real data beside the checkout; skips the test where it is absent."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("real data (../shared/data) is absent")
+    return folder
+
+
+def old_scene() -> Scene:
+    """A narrow swath along the overlap of the tiles 32TMT and 32TNT; baseline 02.04, which is quick to read."""
+    west, east = tile("32TMT"), tile("32TNT")
+    shared = west.footprint.intersection(east.footprint)
+    assert shared is not None
+    swath = Swath(zone=west.zone, easting=shared.left + 5_000, northing=shared.bottom + 50_000, width=4_000)
+    return Scene(swath=swath, baseline="02.04")
+
+
+@pytest.fixture(scope="session")
+def neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """SAFE products of the neighbours 32TMT and 32TNT, which agree on their overlap; not to be changed."""
+    folder = tmp_path_factory.mktemp("neighbours")
+    return make_safe(old_scene(), "32TMT", folder), make_safe(old_scene(), "32TNT", folder)
+
+
+@pytest.fixture(scope="session")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SAFE product without a single valid pixel; not to be changed."""
+    nothing: Alter = lambda _band, pixels, _bounds: pixels * 0  # noqa: E731 - typed
+    return make_safe(old_scene(), "32TMT", tmp_path_factory.mktemp("dark"), alter=nothing)
