@@ -13,7 +13,6 @@ classification     ``MSK_CLASSI``, 3 planes   ``MSK_CLOUDS``: ``OPAQUE``, ``CIRR
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,8 +21,9 @@ from abut.errors import InvalidSafeError
 from abut.layout import CLASSIFICATION_BITS, QUALITY_BITS
 from abut.metadata import DETECTORS
 from abut.tiling import TILE_SIZE
-from ingest import jp2, raster
+from ingest import raster
 from ingest.gml import burn, read_mask
+from ingest.mask_tiles import mask_strips
 from ingest.xmlfile import read_xml
 
 if TYPE_CHECKING:
@@ -84,34 +84,29 @@ def band_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint16]]:
             yield raster.read(image, granule.label(path), rows)[0].astype(np.uint16, copy=False)
 
 
-def detector_footprint(granule: Granule, band: Band) -> NDArray[np.uint8] | None:
-    """Return which detector saw each pixel of a band.
+def detector_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]] | None:
+    """Return which detector saw each pixel of a band, in strips from north to south.
 
     Returns
     -------
-    array of uint8, shape (height, width), or None
-        Detector id 1 ... 12, 0 where none did; None if the product has no such mask.
+    iterator of array of uint8, shape (rows, width), or None
+        Consecutive strips over the full width: detector id 1 ... 12, 0 where none did. None if the product has no
+        such mask.
 
     Raises
     ------
     InvalidSafeError
-        If the mask is broken, of another size or place, or has impossible values.
+        If the mask is broken, of another size or place, or has impossible values; also while iterating.
     """
     path = granule.masks.get(("MSK_DETFOO", band.name))
     if path is None:
         return None
+    if _is_jp2(path):
+        return mask_strips(granule, path, band.resolution, 1, _detectors)
+    footprints = [(polygon, _detector(granule, path, polygon, band)) for polygon in _polygons(granule, path)]
+    footprints.sort(key=lambda footprint: -footprint[1])
     pixels = TILE_SIZE // band.resolution
-    if not _is_jp2(path):
-        footprints = [(polygon, _detector(granule, path, polygon, band)) for polygon in _polygons(granule, path)]
-        footprints.sort(key=lambda footprint: -footprint[1])
-        return burn(footprints, (pixels, pixels), _corner(granule), band.resolution)
-    footprint = np.empty((pixels, pixels), np.uint8)
-    with raster.opened(granule, path, band.resolution, count=1, dtype="uint8") as image:
-        for start, height in raster.tile_rows(image):
-            footprint[start : start + height] = raster.read(image, granule.label(path), (start, height))[0]
-    if footprint.max() > DETECTORS:
-        raise InvalidSafeError(f"{granule.label(path)}: detector {footprint.max()} is not 0 ... {DETECTORS}")
-    return footprint
+    return iter([burn(footprints, (pixels, pixels), _corner(granule), band.resolution)])
 
 
 def quality_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]] | None:
@@ -130,7 +125,7 @@ def quality_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]] 
     """
     path = granule.masks.get(("MSK_QUALIT", band.name))
     if path is not None:
-        return _packed_strips(granule, path, band.resolution, len(QUALITY_BITS))
+        return mask_strips(granule, path, band.resolution, len(QUALITY_BITS), _packed)
     paths = [granule.masks[kind, band.name] for kind in _QUALITY_KINDS if (kind, band.name) in granule.masks]
     if not paths:
         return None
@@ -153,7 +148,7 @@ def classification(granule: Granule) -> NDArray[np.uint8] | None:
     """
     path, clouds = granule.masks.get(("MSK_CLASSI", None)), granule.masks.get(("MSK_CLOUDS", None))
     if path is not None:
-        strips = _packed_strips(granule, path, _CLASSIFICATION_RESOLUTION, len(CLASSIFICATION_BITS))
+        strips = mask_strips(granule, path, _CLASSIFICATION_RESOLUTION, len(CLASSIFICATION_BITS), _packed)
     elif clouds is not None:
         polygons = _bits(granule, clouds, CLOUD_TYPES)
         strips = _burnt_strips(polygons, _corner(granule), _CLASSIFICATION_RESOLUTION)
@@ -192,31 +187,18 @@ def _bits(granule: Granule, path: str, types: Mapping[str, int | None]) -> list[
     return pairs
 
 
-def _packed_strips(granule: Granule, path: str, resolution: int, count: int) -> Iterator[NDArray[np.uint8]]:
-    # Most tiles of these masks are empty and so coded by the same bytes: each content is decoded once.
-    keys = jp2.tile_keys(granule.read(path))
-    with raster.opened(granule, path, resolution, count=count, dtype="uint8") as image:
-        columns = list(raster.tile_columns(image))
-        uses = Counter(keys.values())
-        decoded: dict[tuple[bytes, int, int], NDArray[np.uint8]] = {}
-        for row, (top, height) in enumerate(raster.tile_rows(image)):
-            strip = np.empty((height, image.width), np.uint8)
-            for column, (left, width) in enumerate(columns):
-                key = keys.get(row * len(columns) + column, b"")
-                tile = decoded.get((key, height, width))
-                if tile is None:
-                    tile = _packed(raster.read(image, granule.label(path), (top, height), (left, width)), granule, path)
-                    if uses[key] > 1:
-                        decoded[key, height, width] = tile
-                strip[:, left : left + width] = tile
-            yield strip
-
-
-def _packed(planes: NDArray[np.uint8], granule: Granule, path: str) -> NDArray[np.uint8]:
+def _packed(planes: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
     if planes.max() > 1:
-        raise InvalidSafeError(f"{granule.label(path)}: value {planes.max()} in a plane of bits")
+        raise InvalidSafeError(f"{where}: value {planes.max()} in a plane of bits")
     packed: NDArray[np.uint8] = np.packbits(planes, axis=0, bitorder="little")[0]
     return packed
+
+
+def _detectors(planes: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:
+    if planes.max() > DETECTORS:
+        raise InvalidSafeError(f"{where}: detector {planes.max()} is not 0 ... {DETECTORS}")
+    ids: NDArray[np.uint8] = planes[0]
+    return ids
 
 
 def _burnt_strips(

@@ -22,6 +22,8 @@ END_OF_CODESTREAM: Final = b"\xff\xd9"
 _MAX_BOXES: Final = 1000
 _START: Final = b"\xff\x4f\xff\x51"
 _SIZ, _PPM, _SOT, _EOC = 0xFF51, 0xFF60, 0xFF90, 0xFFD9
+_NOT_FOR_DECODING: Final = (0xFF55, 0xFF57, 0xFF64)
+"""Markers of the main header that only list lengths (TLM, PLM) or comment (COM)."""
 
 
 def defect(stream: IO[bytes], size: int) -> str | None:
@@ -46,10 +48,10 @@ def defect(stream: IO[bytes], size: int) -> str | None:
 
 
 def tile_keys(data: bytes) -> dict[int, bytes]:
-    """Return, for each tile of a JP2 file, a key that only tiles coded by the same bytes share.
+    """Return, for each tile of a JP2 file, a key that only tiles coded by the same bytes share, of whichever file.
 
     Such tiles, if they have equal sides, decode to equal pixels: what else decoding depends on is the main header,
-    which is common to all tiles, and the tile's place relative to the partitions into precincts and code blocks. Those
+    which is part of the key, and the tile's place relative to the partitions into precincts and code blocks. Those
     have powers of two as sides (annex B of the standard), so the place makes no difference if the tile's sides are
     powers of two as well and the image starts at the origin.
 
@@ -68,8 +70,11 @@ def tile_keys(data: bytes) -> dict[int, bytes]:
     if isinstance(found, str) or not data.startswith(_START, found[0]):
         return {}
     parts: dict[int, bytes] = {}
+    header = hashlib.sha256()
     try:
         for marker, segment in _segments(data, found[0] + 2, found[1]):
+            if marker not in (_SOT, *_NOT_FOR_DECODING):
+                header.update(segment)
             if marker == _PPM or (marker == _SIZ and not _plain(segment)):
                 return {}
             if marker == _SOT:
@@ -78,7 +83,7 @@ def tile_keys(data: bytes) -> dict[int, bytes]:
                 parts[number] = hashlib.sha256(parts.get(number, b"") + content).digest()
     except (struct.error, ValueError):
         return {}
-    return parts
+    return {number: header.digest() + key for number, key in parts.items()}
 
 
 def _codestream(stream: IO[bytes], size: int) -> tuple[int, int] | str:

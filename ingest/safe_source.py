@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from abut import layout
 from abut.layout import BANDS, Band
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from abut.tiling import Tile
@@ -115,25 +113,18 @@ class SafeSource:
 
     def _add_masks(self, tree: Tree, masks: dict[str, str]) -> None:
         for band in BANDS:
-            footprint = images.detector_footprint(self.granule, band)
-            if footprint is not None:
-                masks[f"detector_footprint/{band.name}"] = _digest(footprint)
+            detectors = images.detector_strips(self.granule, band)
+            if detectors is not None:
                 path = f"{layout.DETECTOR_FOOTPRINT}/{band.group}"
-                tree.add_mask(path, band.resolution, band.name, footprint, _DETECTORS)
-                del footprint
-            strips = images.quality_strips(self.granule, band)
-            if strips is not None:
-                quality = np.concatenate(list(strips))
-                masks[f"quality/{band.name}"] = _digest(quality)
-                tree.add_mask(f"{layout.QUALITY}/{band.group}", band.resolution, band.name, quality, _QUALITY)
+                digest = tree.add_mask(path, band.resolution, band.name, detectors, _DETECTORS)
+                masks[f"detector_footprint/{band.name}"] = digest
+            quality = images.quality_strips(self.granule, band)
+            if quality is not None:
+                path = f"{layout.QUALITY}/{band.group}"
+                masks[f"quality/{band.name}"] = tree.add_mask(path, band.resolution, band.name, quality, _QUALITY)
         classes = images.classification(self.granule)
         if classes is not None:
-            masks["classification"] = _digest(classes)
-            tree.add_mask(layout.CLASSIFICATION, 60, None, classes, _CLASSES)
-
-
-def _digest(array: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+            masks["classification"] = tree.add_mask(layout.CLASSIFICATION, 60, None, [classes], _CLASSES)
 
 
 def _flags(names: tuple[str, ...]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ made in memory by zarr-python; its objects are then written like all others.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
@@ -22,7 +23,7 @@ from abut.lattice import BLOCK_SIZE, RESOLUTIONS
 from ingest.overviews import CHUNK, reductions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
     from zarr.core.buffer import Buffer
@@ -69,21 +70,56 @@ class Tree:
             yield key, value.to_bytes()
 
     def add_mask(
-        self, path: str, resolution: int, band: str | None, mask: NDArray[np.uint8], about: Mapping[str, Any]
-    ) -> None:
-        """Write a mask of the legacy footprint, shape (109800 / resolution,) * 2, at its place in the hull.
+        self,
+        path: str,
+        resolution: int,
+        band: str | None,
+        strips: Iterable[NDArray[np.uint8]],
+        about: Mapping[str, Any],
+    ) -> str:
+        """Write a mask of the legacy footprint at its place in the hull, one row of chunks at a time.
 
-        `path` is that of the array; with a band it has a band axis in the order of `abut.layout.bands_of`.
+        Parameters
+        ----------
+        path : str
+            Path of the array.
+        resolution : int
+            Its pixel size in metres.
+        band : str or None
+            Its place on the band axis (in the order of `abut.layout.bands_of`), if the array has one.
+        strips : iterable of ndarray of uint8, shape (rows, 109800 / resolution)
+            The mask from north to south.
+        about : mapping
+            Attributes of the array.
+
+        Returns
+        -------
+        str
+            SHA-256 of the mask, C order, hex.
         """
         tile = self.metadata.tile
-        hull = tile.hull.bounds
         names = [entry.name for entry in layout.bands_of(resolution)]
         array = self._mask_array(path, resolution, names if band else None, about)
-        rows, columns = hull.slices(tile.footprint, resolution)
-        if band:
-            array[names.index(band), rows, columns] = mask
-        else:
-            array[rows, columns] = mask
+        rows, columns = tile.hull.bounds.slices(tile.footprint, resolution)
+        side = array.chunks[-1]
+        whole = hashlib.sha256()
+        buffer = np.zeros((side, columns.stop - columns.start), np.uint8)
+        row = rows.start
+        for strip in strips:
+            whole.update(np.ascontiguousarray(strip))
+            rest = strip
+            while len(rest):
+                start = row % side
+                part = rest[: side - start]
+                buffer[start : start + len(part)] = part
+                rest, row = rest[len(part) :], row + len(part)
+                if row % side == 0 or row == rows.stop:
+                    first = max(rows.start, (row - 1) // side * side)
+                    where = (slice(first, row), columns)
+                    array[(names.index(band), *where) if band else where] = buffer[
+                        first % side : first % side + row - first
+                    ]
+        return whole.hexdigest()
 
     def add_array(self, path: str, data: NDArray[Any], dimensions: tuple[str, ...], **attributes: Any) -> None:
         """Write a small array whole."""

@@ -15,9 +15,10 @@ from rasterio.shutil import copy
 from abut.errors import InvalidSafeError
 from abut.layout import BAND
 from ingest import jp2
-from ingest.images import band_strips, classification, detector_footprint, quality_strips
+from ingest.images import band_strips, classification, quality_strips
 from ingest.safe import find_granules
 from tests import safe_builder as build
+from tests.whole_masks import whole_footprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,17 +185,17 @@ def test_images_are_read_by_several_threads_at_once(tmp_path: Path, band: NDArra
 def test_detectors_of_a_raster_mask(tmp_path: Path) -> None:
     detectors = ground(3, 12)
     granule = granule_with(tmp_path, {MASKS["MSK_DETFOO", "B01"]: encoded(detectors)})
-    found = detector_footprint(granule, B01)
+    found = whole_footprint(granule, B01)
     assert found is not None
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, detectors[0])
-    assert detector_footprint(granule, B02) is None
+    assert whole_footprint(granule, B02) is None
 
 
 def test_impossible_detector_is_refused(tmp_path: Path) -> None:
     granule = granule_with(tmp_path, {MASKS["MSK_DETFOO", "B01"]: encoded(ground(3, 13))})
     with pytest.raises(InvalidSafeError, match=r"MSK_DETFOO_B01.jp2: detector 13 is not 0 ... 12"):
-        detector_footprint(granule, B01)
+        whole_footprint(granule, B01)
 
 
 @pytest.mark.parametrize("block", [256, 200, 2048])
@@ -251,6 +252,6 @@ def test_planes_of_the_classification_become_bits(tmp_path: Path) -> None:
 def test_product_without_masks_has_none(tmp_path: Path) -> None:
     granule = granule_with(tmp_path, {}, {("MSK_OTHER", None): build.mask("MSK_OTHER")})
     assert granule.masks == {}
-    assert detector_footprint(granule, B01) is None
+    assert whole_footprint(granule, B01) is None
     assert quality_strips(granule, B01) is None
     assert classification(granule) is None

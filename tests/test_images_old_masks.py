@@ -9,9 +9,10 @@ import pytest
 
 from abut.errors import InvalidSafeError
 from abut.layout import BAND, QUALITY_BITS
-from ingest.images import QUALITY_TYPES, classification, detector_footprint, quality_strips
+from ingest.images import QUALITY_TYPES, classification, quality_strips
 from ingest.safe import find_granules
 from tests import safe_builder as build
+from tests.whole_masks import whole_footprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def test_lowest_detector_stays_where_old_footprints_overlap(tmp_path: Path) -> N
         ("detector_footprint-B01-11-2", "DETECTOR_FOOTPRINT", area(190, SIDE, 300, 0)),
         ("detector_footprint-B01-10-1", "DETECTOR_FOOTPRINT", area(90, SIDE, 200, 0)),
     )
-    found = detector_footprint(old_granule(tmp_path, {("MSK_DETFOO", "B01"): mask}), B01)
+    found = whole_footprint(old_granule(tmp_path, {("MSK_DETFOO", "B01"): mask}), B01)
     expected = np.zeros(SIDE, int)
     expected[:100], expected[100:200], expected[200:300] = 9, 10, 11
     assert found is not None
@@ -60,7 +61,7 @@ def test_footprint_of_no_detector_of_the_band_is_refused(tmp_path: Path, feature
     mask = build.gml((feature, "DETECTOR_FOOTPRINT", area(0, 9, 9, 0)))
     granule = old_granule(tmp_path, {("MSK_DETFOO", "B01"): mask})
     with pytest.raises(InvalidSafeError, match=rf"MSK_DETFOO_B01.gml: '{feature}' is no detector of band B01"):
-        detector_footprint(granule, B01)
+        whole_footprint(granule, B01)
 
 
 def test_old_quality_masks_become_the_bits_of_the_new_one(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_types_of_old_masks_mean_what_the_planes_of_the_new_one_mean() -> None:
 
 def test_old_masks_without_members_are_empty(tmp_path: Path) -> None:
     granule = old_granule(tmp_path, {})
-    strips, detectors, classes = quality_strips(granule, B01), detector_footprint(granule, B01), classification(granule)
+    strips, detectors, classes = quality_strips(granule, B01), whole_footprint(granule, B01), classification(granule)
     assert strips is not None
     assert detectors is not None
     assert classes is not None

@@ -16,10 +16,11 @@ from abut.layout import BAND, BANDS
 from abut.tiling import tile
 from ingest import jp2
 from ingest.granule_xml import read_view_angles
-from ingest.images import band_strips, classification, detector_footprint, quality_strips
+from ingest.images import band_strips, classification, quality_strips
 from ingest.safe import find_granules
 from ingest.xmlfile import parse_xml
 from tests import safe_builder as build
+from tests.whole_masks import whole_footprint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,7 +156,7 @@ def test_bands_and_masks_equal_those_of_the_official_converter(
     )
     np.testing.assert_array_equal(whole(quality_strips(modern, band)), values(converted, f"quality/mask/{key}"))
     detectors = values(converted, f"conditions/mask/detector_footprint/{key}")
-    np.testing.assert_array_equal(cast("Any", detector_footprint(modern, band)), detectors)
+    np.testing.assert_array_equal(cast("Any", whole_footprint(modern, band)), detectors)
 
 
 def test_10_m_band_equals_that_of_the_official_converter(modern: Granule, converted: zarr.Group) -> None:
@@ -185,7 +186,7 @@ def test_classification_and_angles_equal_those_of_the_official_converter(
 
 def test_old_detector_masks_follow_the_viewing_angle_grids(old: list[Granule]) -> None:
     for granule in old:
-        footprint = detector_footprint(granule, BAND["B10"])
+        footprint = whole_footprint(granule, BAND["B10"])
         assert footprint is not None
         # Nodes of the angle grids are 5 km apart from the tile's corner; the last ones lie outside of it.
         nodes = footprint[::83, ::83][:22, :22]
@@ -206,7 +207,7 @@ def test_old_quality_masks_have_the_types_that_their_text_has(old: list[Granule]
 
 def test_old_clouds_cover_what_the_metadata_says(old: list[Granule], compact: Granule) -> None:
     for granule in (*old, compact):
-        clouds, seen = classification(granule), detector_footprint(granule, BAND["B01"])
+        clouds, seen = classification(granule), whole_footprint(granule, BAND["B01"])
         assert clouds is not None
         assert seen is not None
         percentage = 100 * np.count_nonzero(clouds) / np.count_nonzero(seen)
@@ -242,7 +243,7 @@ def test_real_raster_masks_equal_a_plain_reading(with_real_masks: Granule) -> No
         expected = np.packbits(planes("MSK_QUALIT", name), axis=0, bitorder="little")[0]
         np.testing.assert_array_equal(whole(quality_strips(with_real_masks, BAND[name])), expected)
     for name in ("B10", "B11", "B02"):
-        found = detector_footprint(with_real_masks, BAND[name])
+        found = whole_footprint(with_real_masks, BAND[name])
         np.testing.assert_array_equal(cast("Any", found), planes("MSK_DETFOO", name)[0])
     opaque, cirrus, snow = planes("MSK_CLASSI", None)
     classes = cast("Any", classification(with_real_masks))
