@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 type Convert = Callable[[NDArray[np.uint8], str], NDArray[np.uint8]]
 """Takes the planes of a tile, shape (count, rows, columns), and the name of the file for messages; returns one."""
 
-CACHE_BYTES: Final = 24 << 20
+CACHE_BYTES: Final = 32 << 20
 """What decoded tiles may take, of all masks that are being read."""
 
 _cache: OrderedDict[tuple[bytes, int, int, str], NDArray[np.uint8]] = OrderedDict()

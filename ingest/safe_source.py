@@ -112,7 +112,7 @@ class SafeSource:
         return made
 
     def _add_masks(self, tree: Tree, masks: dict[str, str]) -> None:
-        for band in BANDS:
+        for band in sorted(BANDS, key=lambda band: band.resolution):  # equal tiles of one size after each other
             detectors = images.detector_strips(self.granule, band)
             if detectors is not None:
                 path = f"{layout.DETECTOR_FOOTPRINT}/{band.group}"
