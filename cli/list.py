@@ -62,7 +62,9 @@ class Line:
 @json_option("Print one JSON object a line, one for each product.")
 @debug_option()
 def command(archive: str, tile: str | None, bbox: str | None, times: str | None, *, as_json: bool) -> None:
-    """List the products of an archive, withdrawn ones included.
+    """List the products of an archive.
+
+    By time and id; withdrawn ones are included.
 
     \b
     abut list --archive l1c

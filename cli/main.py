@@ -34,8 +34,12 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 """Module and summary of each command, in the order of the help. The command is the module's `command`."""
 
 
-class _InterruptedError(Exception):
-    """Ctrl-C, by a name that click does not know: it would print an empty line."""
+class _EndedError(Exception):
+    """Ctrl-C or a closed pipe, by a name that click does not know: it would do things of its own."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
 
 
 class _Program(click.Group):
@@ -62,7 +66,9 @@ class _Program(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _InterruptedError from error
+            raise _EndedError(INTERRUPTED) from error
+        except BrokenPipeError as error:
+            raise _EndedError(PIPE_CLOSED) from error
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -106,14 +112,22 @@ def run(arguments: Sequence[str]) -> int:
         return _refuse(f"{error.format_message()} (see {command} --help)")
     except click.ClickException as error:
         return _refuse(error.format_message())
-    except (_InterruptedError, KeyboardInterrupt, click.Abort):
-        return _refuse("interrupted", INTERRUPTED)
+    except _EndedError as ended:
+        return _end(ended.status)
+    except (KeyboardInterrupt, click.Abort):
+        return _end(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
-        return PIPE_CLOSED
+        return _end(PIPE_CLOSED)
     except Exception as error:  # noqa: BLE001 - users get one line, never a traceback
         return _explain(error, common)
     return int(status or 0)
+
+
+def _end(status: int) -> int:
+    if status == INTERRUPTED:
+        return _refuse("interrupted", status)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+    return status
 
 
 def _explain(error: Exception, common: Common) -> int:

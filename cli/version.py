@@ -21,7 +21,9 @@ LIBRARIES: Final = ("zarr", "numcodecs", "obstore", "numpy", "rasterio", "dask",
 @json_option()
 @debug_option()
 def command(*, as_json: bool) -> None:
-    """Say which version this is, and of what it is made.
+    """Say which version this is.
+
+    And which versions of the libraries that archives are written and read with.
 
     \b
     abut version --json
