@@ -11,6 +11,7 @@ from abut import product as products
 from abut.codec import PROFILES
 from abut.errors import InvalidArchiveError
 from abut.store import Store, open_store, require_conditional_writes
+from abut.unusable import explained
 
 if TYPE_CHECKING:
     import os
@@ -106,9 +107,14 @@ def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
     ------
     InvalidArchiveError
         If there is none, or one that this version does not understand.
+    UnsupportedStoreError
+        If access is denied, the bucket does not exist, or its server can't be reached.
     """
     store = where if isinstance(where, Store) else open_store(where)
-    found = store.read(KEY)
+    with explained(store.url):
+        found = store.read(KEY)
+        if found is None and store.root is None:
+            next(store.entries(""), None)  # fails if there is no such bucket, which `read` can't tell
     if found is None:
         raise InvalidArchiveError(f"{store.url}: not an archive (it has no {KEY})")
     try:

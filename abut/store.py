@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, PermissionDeniedError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStoreError
+from abut.unusable import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -118,7 +119,11 @@ class Store:
             result = obstore.put(
                 self.backend, key, data, mode="create" if version is None else {"e_tag": version}, use_multipart=False
             )
-        except (AlreadyExistsError, PreconditionError, FileNotFoundError):
+        except (AlreadyExistsError, PreconditionError):
+            return None
+        except FileNotFoundError:
+            if version is None:
+                raise  # to a create-only write it means that there is no such bucket
             return None
         return str(result["e_tag"])
 
@@ -190,7 +195,10 @@ def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:
     text = os.fspath(url)
     if text.startswith("s3://"):
         plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
-        return Store(text.rstrip("/"), S3Store.from_url(text, client_options={"allow_http": plain}), None)
+        try:
+            return Store(text.rstrip("/"), S3Store.from_url(text, client_options={"allow_http": plain}), None)
+        except BaseError as error:
+            raise InvalidArchiveError(f"{text}: an archive is a folder or s3://bucket/prefix") from error
     if text == "memory://":
         return Store(text, MemoryStore(), None)
     if "://" in text and not text.startswith("file://"):
@@ -210,13 +218,13 @@ def require_conditional_writes(store: Store) -> None:
     ------
     UnsupportedStoreError
         If create-only or conditional writes do not hold there, if its file system has no working locks, or if
-        writing is not permitted.
+        writing is not permitted; if its bucket does not exist, or its server can't be reached.
     """
     if store.root is not None:
         _require_locks(store.root)
         return
     key = f".probe/{secrets.token_hex(8)}"
-    try:
+    with explained(store.url):
         first = store.swap(key, b"1", None)
         holds = (
             first is not None
@@ -225,11 +233,7 @@ def require_conditional_writes(store: Store) -> None:
             and store.swap(key, b"2", first) is not None
             and store.swap(key, b"3", first) is None
         )
-    except PermissionDeniedError as error:
-        raise UnsupportedStoreError(f"{store.url}: writing is not permitted") from error
-    finally:
-        with contextlib.suppress(PermissionDeniedError):
-            store.delete([key])
+        store.delete([key])
     if not holds:
         raise UnsupportedStoreError(
             f"{store.url}: the store ignores If-Match or If-None-Match; it can't hold an archive"
