@@ -151,7 +151,8 @@ class Tree:
             chunks=(1, side, side) if names else (side, side),
             dtype="uint8",
             fill_value=0,
-            dimension_names=("band", f"y_{name}", f"x_{name}") if names else (f"y_{name}", f"x_{name}"),
+            # The arrays of a group have axes of their own: xarray wants all axes of a name to have one length.
+            dimension_names=(f"band_{name}", f"y_{name}", f"x_{name}") if names else (f"y_{name}", f"x_{name}"),
             attributes={**self._georeference(bounds, resolution, (f"y_{name}", f"x_{name}")), **about, **extra},
             **zarr_codecs_for(np.dtype("u1")),
         )
@@ -257,6 +258,9 @@ class Tree:
         if f"{group}/spatial_ref" not in self.root:
             self.root.create_array(
                 f"{group}/spatial_ref", shape=(), dtype="int32", fill_value=0, attributes=self._crs.to_cf()
+            )
+            self.root.require_group(group).attrs["coordinates"] = (
+                "spatial_ref"  # to xarray a coordinate, not a variable
             )
 
     def _georeference(self, bounds: Bounds, size: int, dimensions: tuple[str, str] = ("y", "x")) -> dict[str, Any]:
