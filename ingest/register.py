@@ -6,16 +6,17 @@ newer ones, gainers before losers, and `check --repair` brings those in step tha
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-
-from catalog.sqlite import open_catalogue
+from typing import TYPE_CHECKING, Any, Final
 
 from abut import ledger as ledgers
 from abut import product as products
 from abut.errors import ConflictError
+from catalog.collection import make_collection
 from catalog.item import Holding, holding_of, with_holding
+from catalog.sqlite import open_catalogue
 from ingest.commit import attempt_named, encode_item, read_item
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.ledger import Ledger, Member
     from abut.product import Product
+
+COLLECTION: Final = "collection.json"
+"""Object with the STAC collection, which the items link to."""
 
 
 def change_ledger(archive: Archive, layer: str, change: Callable[[Ledger], Ledger | None]) -> tuple[Ledger, Ledger]:
@@ -68,6 +72,7 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
     ConflictError
         If it was withdrawn and can't simply be reinstated: it must be ingested under a new attempt.
     """
+    _put_collection(archive)
     while True:
         taken = False
 
@@ -92,6 +97,13 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
             publish(archive, before, after, also=[product.id])
             return product
         product = _own_layer(archive, product)
+
+
+def _put_collection(archive: Archive) -> None:
+    """Write the collection where there is none yet: before the first product that links to it joins."""
+    if archive.store.read(COLLECTION) is None:
+        collection = make_collection().to_dict(include_self_link=False)
+        archive.store.put_new(COLLECTION, json.dumps(collection, indent=1, ensure_ascii=False).encode())
 
 
 def restorable(ledger: Ledger, member: Member) -> bool:
