@@ -217,7 +217,9 @@ def _check_prefixes(archive: Archive, known: list[Ledger], repair: bool) -> Iter
         if attempt_named(item) == prefix and not (item is None or products.is_tombstone(item)):
             continue
         objects = list(store.entries(folder))
-        old = bool(objects) and store.now() - max(entry.modified for entry in objects) > claims.DEAD
+        if not objects:
+            continue  # an empty folder of a local store: a write that failed had made it
+        old = store.now() - max(entry.modified for entry in objects) > claims.DEAD
         what = f"{len(objects)} objects of an attempt that was never committed"
         yield Finding("leftover", folder, what, repair and old)
         if repair and old:
