@@ -20,8 +20,8 @@ REAL_BITS: Final = {
     "B01": 7.78, "B02": 6.58, "B03": 6.66, "B04": 6.74, "B05": 7.69, "B06": 8.22, "B07": 8.40,
     "B08": 7.61, "B8A": 8.53, "B09": 8.48, "B10": 4.29, "B11": 7.52, "B12": 7.31,
 }  # fmt: skip
-"""Bits per valid pixel of the JP2 images of a real product of baseline 02.04: bytes in its manifest x 8 / pixels / 0.598
-(the share of the tile that its detector footprint covers)."""
+"""Bits per valid pixel of the JP2 images of a real product of baseline 02.04: bytes in its manifest x 8 / pixels /
+0.598, the share of the tile that its detector footprint covers."""
 
 NOISE: Final = 2.0
 """Standard deviation of the sensor noise in DN."""

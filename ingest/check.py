@@ -194,7 +194,7 @@ def _check_objects(archive: Archive, product: Product, member: Member, *, deep: 
     for what, count in left.items():
         yield Finding("leftover", product.id, f"{count} objects: {what}")
     if deep:
-        for key in wrong_digests(archive, product, [key for key in expected if key in found]):
+        for key in wrong_digests(archive, product, [key for key in expected if found.get(key) == expected[key]]):
             yield Finding("damage", f"{folder}{key}", "not the bytes or pixels that were recorded")
 
 

@@ -1,0 +1,275 @@
+"""Whole paths on full-size products: SAFE in, overlap out, every legacy tile back bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from abut.archive import Archive, create_archive, open_archive
+from abut.layout import BAND, BANDS
+from abut.ledger import Ledger, load
+from abut.legacy import read_bands
+from abut.masks import read_mask
+from abut.store import Store
+from catalog.sqlite import open_catalogue
+from ingest.check import check
+from ingest.ingest import ingest
+from ingest.purge import purge
+from ingest.register import join
+from ingest.safe_source import safe_sources
+from ingest.settle import settle
+from tests.products import FAMILIES, LATTICE, OLD, RIM, SOUTH, STRIPS, Made, make_family
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from abut.product import Product
+
+pytestmark = pytest.mark.xdist_group("lattice")
+
+
+@dataclass(frozen=True)
+class Base:
+    """An archive in which all products were ingested and none was settled, and what the SAFEs hold."""
+
+    archive: Archive
+    made: dict[str, Made]
+    """By product id."""
+    truth: dict[str, dict[str, str]]
+    """SHA-256 of each band as rasterio reads the SAFE, by product id and band."""
+
+    def ids(self, *tiles: str) -> list[str]:
+        return [name for name, made in self.made.items() if made.tile in tiles]
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    folder = tmp_path_factory.mktemp("products")
+    archive = create_archive(tmp_path_factory.mktemp("archive"))
+    made: dict[str, Made] = {}
+    for family in FAMILIES:
+        products = make_family(family, folder)
+        for safe in dict.fromkeys(product.safe for product in products):
+            for source in safe_sources(safe):
+                ingest(archive, source)
+                made[source.id] = next(p for p in products if p.safe == safe and p.tile == source.tile.id)
+    truth = {
+        name: {band.name: hashlib.sha256(product.pixels(band)).hexdigest() for band in BANDS}
+        for name, product in made.items()
+    }
+    return Base(archive, made, truth)
+
+
+def copied(base: Base, folder: Path, ids: Iterable[str] | None = None) -> Iterator[tuple[Archive, str]]:
+    """Yield a new archive after each product that is committed to it; objects are hard links."""
+    wanted = list(base.made) if ids is None else list(ids)
+    archive = create_archive(folder)
+    source = base.archive.store.root
+    assert source is not None
+    for name in wanted:
+        product = base.archive.product(name)
+        shutil.copytree(source / product.folder, folder / product.folder, copy_function=os.link)
+        item = json.loads((source / "products" / f"{name}.json").read_bytes())
+        item["properties"]["abut:revision"] = 0
+        archive.store.swap(f"products/{name}.json", json.dumps(item).encode(), None)
+        join(archive, archive.product(name))
+        yield archive, name
+
+
+def copy(base: Base, folder: Path, ids: Iterable[str] | None = None) -> Archive:
+    return [archive for archive, _ in copied(base, folder, ids)][-1]
+
+
+def assert_recreates(base: Base, archive: Archive, name: str) -> None:
+    found = {band.name: hashlib.sha256(array).hexdigest() for band, array in read_bands(archive, archive.product(name))}
+    assert found == base.truth[name]
+
+
+def ledger_of(archive: Archive, name: str) -> Ledger:
+    return load(archive.store, archive.product(name).layer)[0]
+
+
+def shares(ledger: Ledger) -> tuple[int, int]:
+    """Blocks that are not empty anywhere, and blocks stored."""
+    members = ledger.members.values()
+    return len({block for member in members for block in member.valid}), sum(len(member.held) for member in members)
+
+
+def test_ingested_products_recreate_before_anything_is_settled(base: Base) -> None:
+    assert set(base.archive.product_ids()) == set(base.made)
+    for name in base.made:
+        assert_recreates(base, base.archive, name)
+    assert check(base.archive) == []
+
+
+ORDERS = [*(("as listed", 0), ("reversed", 0)), *(("shuffled", seed) for seed in (1, 2))]
+
+
+@pytest.mark.parametrize(("order", "seed"), ORDERS)
+def test_every_tile_of_a_3_x_3_lattice_comes_back_in_every_order_of_arrival(
+    base: Base, tmp_path: Path, order: str, seed: int
+) -> None:
+    ids = base.ids(*LATTICE.tiles)
+    if order == "reversed":
+        ids.reverse()
+    if order == "shuffled":
+        random.Random(seed).shuffle(ids)  # noqa: S311
+    for archive, _name in copied(base, tmp_path / "arrivals", ids):
+        settle(archive)
+        purge(archive, grace=timedelta(0))
+    at_once = copy(base, tmp_path / "at once", sorted(ids))
+    settle(at_once)
+    one_by_one, together = ledger_of(archive, ids[0]), ledger_of(at_once, ids[0])
+    assert {name: m.held for name, m in one_by_one.members.items()} == {
+        name: m.held for name, m in together.members.items()
+    }
+    assert {n: {b: r.to for b, r in m.released.items()} for n, m in one_by_one.members.items()} == {
+        n: {b: r.to for b, r in m.released.items()} for n, m in together.members.items()
+    }
+    for name in ids:
+        assert_recreates(base, archive, name)
+    assert check(archive) == []
+
+
+def test_unequal_overlaps_stay_stored_for_both_and_equal_ones_once(base: Base, tmp_path: Path) -> None:
+    archive = copy(base, tmp_path / "a", base.ids(*LATTICE.tiles))
+    [settled] = settle(archive)
+    distinct, stored = shares(ledger_of(archive, base.ids("32TPP")[0]))
+    assert settled.unequal > 0
+    assert stored == distinct + settled.unequal
+    without = copy(base, tmp_path / "b", [n for n in base.ids(*LATTICE.tiles) if base.made[n].tile != "32TPP"])
+    assert settle(without)[0].unequal == 0
+
+
+def test_a_missing_owner_costs_nothing(base: Base, tmp_path: Path) -> None:
+    ids = [name for name in base.ids(*LATTICE.tiles) if base.made[name].tile != "32TPP"]
+    archive = copy(base, tmp_path, ids)
+    settle(archive)
+    purge(archive, grace=timedelta(0))
+    distinct, stored = shares(ledger_of(archive, ids[0]))
+    assert stored == distinct
+    for name in ids:
+        assert_recreates(base, archive, name)
+
+
+@pytest.mark.parametrize("family", [SOUTH, OLD], ids=["southern zone", "old multi-granule baseline"])
+def test_pairs_of_tiles_share_what_is_equal(base: Base, tmp_path: Path, family: object) -> None:
+    tiles = SOUTH.tiles if family is SOUTH else OLD.tiles
+    archive = copy(base, tmp_path, base.ids(*tiles))
+    settle(archive)
+    assert sum(purged.objects for purged in purge(archive, grace=timedelta(0))) > 0
+    for name in base.ids(*tiles):
+        assert_recreates(base, archive, name)
+        distinct, stored = shares(ledger_of(archive, name))
+        assert stored == distinct
+
+
+def test_a_rim_corner_is_kept_by_each_tile_that_no_other_covers(base: Base, tmp_path: Path) -> None:
+    ids = base.ids(*RIM.tiles)
+    archive = copy(base, tmp_path, ids)
+    settle(archive)
+    purge(archive, grace=timedelta(0))
+    distinct, stored = shares(ledger_of(archive, ids[0]))
+    assert stored > distinct
+    for name in ids:
+        assert_recreates(base, archive, name)
+
+
+def test_two_datastrips_of_one_tile_live_in_two_layers_and_both_come_back(base: Base, tmp_path: Path) -> None:
+    ids = base.ids(*STRIPS.tiles)
+    assert len(ids) == 4
+    archive = copy(base, tmp_path, ids)
+    assert len(settle(archive)) == 2
+    purge(archive, grace=timedelta(0))
+    for name in ids:
+        assert_recreates(base, archive, name)
+
+
+def test_zones_do_not_touch_each_others_blocks(base: Base, tmp_path: Path) -> None:
+    archive = copy(base, tmp_path)
+    settle(archive)
+    purge(archive, grace=timedelta(0))
+    for layer in archive.layers():
+        ledger, _ = load(archive.store, layer)
+        assert len({member.tile.zone for member in ledger.members.values()}) == 1
+    for name in base.made:
+        assert_recreates(base, archive, name)
+    assert check(archive, deep=True) == []
+
+
+def test_masks_never_settle_and_come_back_after_purge(base: Base, tmp_path: Path) -> None:
+    ids = base.ids("32TPP", "32TQP")
+    archive = copy(base, tmp_path, ids)
+    settle(archive)
+    purge(archive, grace=timedelta(0))
+    for name in ids:
+        product = archive.product(name)
+        assert len(product.record.masks) == 27
+        for mask in product.record.masks:
+            assert hashlib.sha256(read_mask(archive, product, mask)).hexdigest() == product.record.masks[mask]
+
+
+def test_a_settle_reads_pixels_only_of_blocks_that_a_footprint_cuts_and_each_once(
+    base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = copy(base, tmp_path, base.ids(*LATTICE.tiles))
+    reads: list[str] = []
+    plain = Store.get
+
+    def counting(self: Store, key: str) -> bytes:
+        if "/measurements/" in key:
+            reads.append(key)
+        return plain(self, key)
+
+    monkeypatch.setattr(Store, "get", counting)
+    settle(archive)
+    monkeypatch.undo()
+    assert len(reads) == len(set(reads)) > 0
+    cut = _keys_of_cut_blocks([archive.product(name) for name in base.ids(*LATTICE.tiles)])
+    assert set(reads) <= cut
+
+
+def _keys_of_cut_blocks(products: Iterable[Product]) -> set[str]:
+    """Objects of blocks that lie in some product's valid set and that a footprint of the layer cuts."""
+    products = list(products)
+    keys = set()
+    for product in products:
+        for block in product.record.valid:
+            touching = [other.tile.footprint for other in products if block in other.record.valid]
+            if any(not footprint.contains(block.bounds) for footprint in touching):
+                row, column = product.tile.hull.position(block)
+                keys |= {f"{product.folder}/{BAND[name].path}/c/{row}/{column}" for name in product.record.bands}
+    return keys
+
+
+def test_ingesting_again_changes_nothing(base: Base, tmp_path: Path) -> None:
+    name = base.ids("21HVB")[0]
+    archive = copy(base, tmp_path, [name])
+    assert archive.store.root is not None
+    before = {path: path.stat().st_mtime_ns for path in archive.store.root.rglob("*") if path.is_file()}
+    [source] = [s for s in safe_sources(base.made[name].safe) if s.id == name]
+    assert ingest(archive, source).status == "unchanged"
+    after = {path: path.stat().st_mtime_ns for path in archive.store.root.rglob("*") if path.is_file()}
+    changed = {path.name for path in before.keys() | after.keys() if before.get(path) != after.get(path)}
+    assert not {entry for entry in changed if not entry.startswith("catalog.sqlite")}
+
+
+def test_the_catalogue_lists_every_product_with_what_the_ledger_says(base: Base, tmp_path: Path) -> None:
+    archive = copy(base, tmp_path, base.ids(*LATTICE.tiles))
+    settle(archive)
+    assert archive.catalogue_path is not None
+    with closing(open_catalogue(archive.catalogue_path)) as catalogue:
+        items = {item["id"]: item for item in catalogue.search()}
+    assert set(items) == set(base.ids(*LATTICE.tiles))
+    again = open_archive(archive.store.url)
+    assert check(again) == []
