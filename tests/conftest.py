@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from abut.archive import create_archive
 from abut.testing import Scene, Swath, make_safe
 from abut.tiling import tile
+from ingest.ingest import ingest
+from ingest.safe_source import safe_sources
 
 if TYPE_CHECKING:
+    from abut.archive import Archive
     from abut.testing.images import Alter
 
 
@@ -43,3 +47,13 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SAFE product without a single valid pixel; not to be changed."""
     nothing: Alter = lambda _band, pixels, _bounds: pixels * 0  # noqa: E731 - typed
     return make_safe(old_scene(), "32TMT", tmp_path_factory.mktemp("dark"), alter=nothing)
+
+
+@pytest.fixture(scope="session")
+def old_archive(neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """An archive with both neighbours, not settled; not to be changed."""
+    archive = create_archive(tmp_path_factory.mktemp("old") / "archive")
+    for path in neighbours:
+        for source in safe_sources(path):
+            ingest(archive, source)
+    return archive
