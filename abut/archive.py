@@ -53,12 +53,15 @@ class Archive:
         """
         return products.load(self.store, product_id.removesuffix(".SAFE"))
 
+    def item_ids(self) -> list[str]:
+        """Ids that have an item or a tombstone, sorted; nothing but a listing is read."""
+        _, objects = self.store.children("products")
+        names = [entry.key.removeprefix("products/") for entry in objects]
+        return [name.removesuffix(".json") for name in names if name.endswith(".json")]
+
     def product_ids(self) -> list[str]:
         """Ids of all committed products, sorted; withdrawn ones included, removed ones not."""
-        _, items = self.store.children("products")
-        names = [entry.key.removeprefix("products/") for entry in items]
-        ids = [name.removesuffix(".json") for name in names if name.endswith(".json")]
-        return [name for name in ids if not self._removed(name)]
+        return [name for name in self.item_ids() if not self._removed(name)]
 
     def layers(self) -> list[str]:
         """Names of the layers that have a ledger, sorted."""

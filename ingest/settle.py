@@ -8,6 +8,7 @@ compared through the product that holds it for it, so the outcome does not depen
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -59,16 +60,22 @@ def settle(archive: Archive, layers: Iterable[str] | None = None) -> list[Settle
 
 
 def join_missing(archive: Archive) -> list[str]:
-    """Join committed products that no ledger knows; return their ids."""
+    """Join committed products that no ledger knows, or knows only under an older attempt; return their ids."""
     known = {
-        member.prefix for layer in archive.layers() for member in ledgers.load(archive.store, layer)[0].members.values()
+        name: member
+        for layer in archive.layers()
+        for name, member in ledgers.load(archive.store, layer)[0].members.items()
     }
     joined = []
-    for name in archive.product_ids():
-        product = archive.product(name)
-        if product.prefix not in known:
-            join(archive, product)
-            joined.append(name)
+    for name in archive.item_ids():
+        member = known.get(name)
+        if member is not None and member.live:
+            continue  # only what was withdrawn can have been ingested anew
+        with contextlib.suppress(ProductNotFoundError):
+            product = archive.product(name)
+            if member is None or member.prefix != product.prefix:
+                join(archive, product)
+                joined.append(name)
     return joined
 
 
