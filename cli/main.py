@@ -28,7 +28,11 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "purge": ("cli.purge", "Delete what was released or withdrawn long enough ago."),
     "withdraw": ("cli.withdraw", "Take products out of search and views."),
     "check": ("cli.check", "See whether everything in an archive agrees, and repair it."),
+    "verify": ("cli.verify", "Compare SAFE products with an archive, pixel by pixel."),
+    "recreate": ("cli.recreate", "Write legacy tiles, as GeoTIFF or as SAFE."),
     "list": ("cli.list", "List the products of an archive."),
+    "demo": ("cli.demo", "See the main job done, with proof and picture."),
+    "equality": ("cli.equality", "Prove it for your own products: certificates, histograms, a page."),
     "version": ("cli.version", "Say which version this is."),
 }
 """Module and summary of each command, in the order of the help. The command is the module's `command`."""
