@@ -103,11 +103,15 @@ def verify(
 
 
 def verify_all(
-    archive: Archive, safe_path: str | os.PathLike[str], *, done: Callable[[str], None] = lambda _: None
+    archive: Archive,
+    safe_path: str | os.PathLike[str],
+    *,
+    only: Collection[str] | None = None,
+    done: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Certificate]:
     """Yield a certificate for each granule of a SAFE, as `verify`."""
     for granule in find_granules(safe_path):
-        yield verify(archive, safe_path, product_id=granule.metadata.id, done=done)
+        yield verify(archive, safe_path, product_id=granule.metadata.id, only=only, done=done)
 
 
 def _granule(safe_path: str | os.PathLike[str], product_id: str | None) -> Granule:

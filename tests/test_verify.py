@@ -191,10 +191,12 @@ def test_a_product_that_is_not_there_is_an_error(neighbours: tuple[Path, Path], 
         verify(create_archive(tmp_path / "empty"), neighbours[0])
 
 
-def test_granules_of_an_old_safe_get_a_certificate_each(old_archive: Archive, neighbours: tuple[Path, Path]) -> None:
-    with pytest.raises(InvalidSafeError, match="has no granule"):
+def test_a_granule_is_chosen_by_its_id(old_archive: Archive, neighbours: tuple[Path, Path]) -> None:
+    with pytest.raises(InvalidSafeError, match="has no granule another"):
         verify(old_archive, neighbours[0], product_id="another")
-    assert next(verify_all(old_archive, neighbours[0], done=lambda _: None)).product == neighbours[0].stem
+    (certificate,) = verify_all(old_archive, neighbours[0], only={"B09"})
+    assert certificate.product == neighbours[0].stem
+    assert certificate.equal
 
 
 def test_differences_are_signed_bounded_and_counted() -> None:
