@@ -80,6 +80,7 @@ def store_product(
     ConflictError
         If other runs kept interfering.
     """
+    last = ConflictError(f"{source.id}: other runs keep committing this product; try again later")
     for _ in range(_TRIES):
         current, _version = read_item(archive.store, source.id)
         if current is not None and not products.is_tombstone(current):

@@ -117,7 +117,7 @@ RIM = Family("rim", ("25SDC", "25SEB", "25SEC"), (square("25SEB", "nw", 14_400),
 OLD = Family("old", ("53HNA", "53HPA"), (square("53HPA", "nw", 9_000),), "02.04", orbit=6291, multi_granule=True)
 """Two granules of one old SAFE."""
 STRIPS = Family(
-    "strips", ("30TWM", "30TXM"), (square("30TXM", "nw", 12_000),), "04.00", strip_line=4_700_040, orbit=43893
+    "strips", ("30TWM", "30TXM"), (square("30TXM", "nw", 12_000),), "04.00", strip_line=4_697_040, orbit=43893
 )
 """Two tiles, each delivered in two datastrips."""
 FAMILIES = (LATTICE, NEXT_ZONE, SOUTH, RIM, OLD, STRIPS)
