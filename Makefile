@@ -5,7 +5,7 @@ DEMO_OUT ?= demo-output
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test lint format bench lock clean
+.PHONY: help setup demo equality test interop lint format bench lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -21,6 +21,9 @@ equality: setup ## Certificate of equality for your own products: SAFE="a b ..."
 
 test: setup ## Run the tests
 	@$(PY) -m pytest -q -n 2 --dist loadgroup tests
+
+interop: setup ## Other people's readers read a re-created SAFE as the original
+	@tests/interop/run
 
 lint: setup ## ruff and mypy
 	@$(PY) -m ruff check .

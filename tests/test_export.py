@@ -225,10 +225,6 @@ def test_geotiffs_hold_dn_with_place_scale_and_masks(
     done: list[str] = []
     paths = export_geotiff(old_archive, product, tmp_path, bands=["B01", "B12"], done=done.append)
     stem = next(neighbours[1].rglob("*_B01.jp2")).stem.removesuffix("_B01")
-    masks = [
-        "classification",
-        *(f"{kind}/{band}" for band in ("B01", "B12") for kind in ("detector_footprint", "quality")),
-    ]
     names = {"MSK_CLASSI_B00", *(f"MSK_{kind}_{band}" for band in ("B01", "B12") for kind in ("DETFOO", "QUALIT"))}
     assert {path.name for path in paths} == {f"{stem}_{name}.tif" for name in {"B01", "B12"} | names}
     assert [path.name for path in paths] == done
