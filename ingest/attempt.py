@@ -118,7 +118,7 @@ def write(
     bands, objects = _collect(attempt)
     _write_zero_blocks(attempt, bands)
     masks: dict[str, str] = {}
-    for key, data in source.extras(masks):
+    for key, data in source.extras(masks, archive.profile):
         attempt.put(key, data)
         objects[key] = FileRecord(hashlib.sha256(data).hexdigest(), len(data))
     record = Record(product=source.id, tile=source.tile, bands=bands, masks=masks, objects=objects, safe=source.safe)

@@ -53,7 +53,7 @@ def local_cluster(workers: int) -> Iterator[Any]:
             processes=True,
             memory_limit=0,  # sized beforehand; a worker that is paused or killed half-way helps no one
             dashboard_address=None,
-            worker_dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else it asks for port 8787, and complains
             silence_logs=logging.CRITICAL,
             env=_ENVIRONMENT,
         ) as cluster,

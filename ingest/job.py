@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +86,7 @@ def store(archive_url: str, job: Job, threads: int, done: Callable[[str], None])
         source = next((one for one in safe_sources(job.path) if one.id == job.product), None)
         if source is None:
             raise InvalidSafeError(f"{job.path}: changed while it was being ingested; {job.product} is gone")
-        return store_product(archive, replace(source, profile=archive.profile), threads=threads, done=done)
+        return store_product(archive, source, threads=threads, done=done)
     except Exception as error:  # noqa: BLE001 - one product's failure must not stop the others
         return failure(job.path, job.product, error, archive_url)
 

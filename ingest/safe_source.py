@@ -42,8 +42,6 @@ class SafeSource:
 
     granule: Granule
     """The granule."""
-    profile: str = "default"
-    """Encoding of the blocks that the archive wants."""
 
     @property
     def id(self) -> str:
@@ -96,9 +94,9 @@ class SafeSource:
         """Decode a band, each tile row of its JP2 once."""
         return images.band_strips(self.granule, band)
 
-    def extras(self, masks: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    def extras(self, masks: dict[str, str], profile: str) -> Iterator[tuple[str, bytes]]:
         """Yield the Zarr tree with masks and angles, and the legacy files byte for byte."""
-        tree = Tree(self.granule.metadata, self.profile)
+        tree = Tree(self.granule.metadata, profile)
         self._add_masks(tree, masks)
         for name, field in read_fields(self.granule).items():
             tree.add_array(f"{layout.METEOROLOGY}/{name}", field.values, field.dimensions, **field.attributes)

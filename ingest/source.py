@@ -47,8 +47,11 @@ class Source(Protocol):
     def strips(self, band: Band) -> Iterator[NDArray[np.uint16]]:
         """Yield a band's rows, north to south, in strips of shape (rows, 109800 / resolution)."""
 
-    def extras(self, masks: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-        """Yield every object that is no band block or overview, key and bytes; note mask digests in `masks`."""
+    def extras(self, masks: dict[str, str], profile: str) -> Iterator[tuple[str, bytes]]:
+        """Yield every object that is no band block or overview, key and bytes; note mask digests in `masks`.
+
+        The band arrays are declared with the encoding of a profile, see `abut.codec`.
+        """
 
     def item(self, written: Any) -> dict[str, Any]:
         """Return the STAC item of what was written (a `catalog.item.StoreDescription`)."""

@@ -1,15 +1,12 @@
 """The Zarr tree of a product: groups, empty arrays and their attributes, for all readers at once.
 
-Attributes follow CF (`x`, `y` pixel centres, `spatial_ref`, `grid_mapping`, `scale_factor`, `add_offset`,
-`_FillValue`), the Zarr conventions `proj:`, `spatial:` and `multiscales`, and GDAL (`_CRS` on the arrays). The tree is
-made in memory by zarr-python; its objects are then written like all others.
+The tree is made in memory by zarr-python; its objects are then written like all others. See `ingest.attributes`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import warnings
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +17,7 @@ from zarr.storage import MemoryStore
 from abut import layout
 from abut.codec import zarr_codecs
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS
+from ingest.attributes import HELD_ONLY, band_attributes, georeference, multiscales, root_attributes
 from ingest.overviews import CHUNK, reductions
 
 if TYPE_CHECKING:
@@ -29,21 +27,10 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
 
     from abut.lattice import Bounds
-    from abut.metadata import BandMetadata, ProductMetadata
+    from abut.metadata import ProductMetadata
 
 MASK_BLOCKS: Final = 4
 """Side of the chunks of the mask arrays in blocks."""
-
-HELD_ONLY: Final = (
-    "What this product holds, on the rectangle of blocks around its tile: zero outside the tile, and absent where a "
-    "neighbouring product holds the block with equal pixels. Not the legacy tile: abut recreates that."
-)
-
-_CONVENTIONS: Final = {
-    "proj": ("geo-proj", "proj:", "f17cb550-5864-4468-aeb7-f3180cfb622f", "Coordinate reference system"),
-    "spatial": ("spatial", "spatial:", "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4", "Spatial coordinates"),
-    "multiscales": ("multiscales", "multiscales", "d35379db-88df-4056-af3a-620245f8e347", "Multiscale layout"),
-}
 
 
 class Tree:
@@ -55,7 +42,7 @@ class Tree:
         self._objects: dict[str, Buffer] = {}
         self._store = MemoryStore(self._objects)
         self._crs = CRS.from_epsg(metadata.tile.zone.epsg)
-        self.root = zarr.create_group(store=self._store, zarr_format=3, attributes=_root_attributes(metadata))
+        self.root = zarr.create_group(store=self._store, zarr_format=3, attributes=root_attributes(metadata))
         self._reflectance()
         self._overviews()
         self._angles()
@@ -153,7 +140,7 @@ class Tree:
             fill_value=0,
             # The arrays of a group have axes of their own: xarray wants all axes of a name to have one length.
             dimension_names=(f"band_{name}", f"y_{name}", f"x_{name}") if names else (f"y_{name}", f"x_{name}"),
-            attributes={**self._georeference(bounds, resolution, (f"y_{name}", f"x_{name}")), **about, **extra},
+            attributes={**georeference(bounds, resolution, (f"y_{name}", f"x_{name}")), **about, **extra},
             **zarr_codecs_for(np.dtype("u1")),
         )
 
@@ -162,9 +149,7 @@ class Tree:
         for resolution in RESOLUTIONS:
             members = [band for band in self.metadata.bands if band.band.resolution == resolution]
             group = f"{layout.REFLECTANCE}/r{resolution}m"
-            self.root.create_group(
-                group, attributes=self._georeference(bounds, resolution) | {"description": HELD_ONLY}
-            )
+            self.root.create_group(group, attributes=georeference(bounds, resolution) | {"description": HELD_ONLY})
             self._coordinates(group, bounds, resolution)
             for band in members:
                 self.root.create_array(
@@ -174,7 +159,7 @@ class Tree:
                     dtype="uint16",
                     fill_value=0,
                     dimension_names=("y", "x"),
-                    attributes=self._georeference(bounds, resolution) | band_attributes(self.metadata, band),
+                    attributes=georeference(bounds, resolution) | band_attributes(self.metadata, band),
                     **zarr_codecs(self._profile),
                 )
 
@@ -182,11 +167,11 @@ class Tree:
         bounds = self.metadata.tile.hull.bounds
         for resolution in RESOLUTIONS:
             pyramid = f"{layout.OVERVIEWS}/r{resolution}m"
-            self.root.create_group(pyramid, attributes=_multiscales(resolution))
+            self.root.create_group(pyramid, attributes=multiscales(resolution))
             for reduction in reductions(resolution):
                 size = resolution * reduction
                 group = f"{pyramid}/{reduction}"
-                self.root.create_group(group, attributes=self._georeference(bounds, size))
+                self.root.create_group(group, attributes=georeference(bounds, size))
                 self._coordinates(group, bounds, size)
                 for band in self.metadata.bands:
                     if band.band.resolution == resolution:
@@ -197,7 +182,7 @@ class Tree:
                             dtype="uint16",
                             fill_value=0,
                             dimension_names=("y", "x"),
-                            attributes=self._georeference(bounds, size)
+                            attributes=georeference(bounds, size)
                             | band_attributes(self.metadata, band)
                             | {"cell_methods": "area: mean (of pixels that have data, before any release)"},
                             **zarr_codecs("default"),
@@ -263,92 +248,8 @@ class Tree:
                 "spatial_ref"  # to xarray a coordinate, not a variable
             )
 
-    def _georeference(self, bounds: Bounds, size: int, dimensions: tuple[str, str] = ("y", "x")) -> dict[str, Any]:
-        rows, columns = bounds.shape(size)
-        return {
-            "zarr_conventions": [_convention("proj"), _convention("spatial")],
-            "proj:code": str(bounds.zone),
-            "spatial:dimensions": list(dimensions),
-            "spatial:shape": [rows, columns],
-            "spatial:transform": [float(size), 0.0, float(bounds.left), 0.0, -float(size), float(bounds.top)],
-            "spatial:transform_type": "affine",
-            "spatial:registration": "pixel",
-            "spatial:bbox": [bounds.left, bounds.bottom, bounds.right, bounds.top],
-            "grid_mapping": "spatial_ref",
-            "_CRS": {"url": f"http://www.opengis.net/def/crs/EPSG/0/{bounds.zone.epsg}"},
-        }
-
-
-def band_attributes(metadata: ProductMetadata, band: BandMetadata) -> dict[str, Any]:
-    """Return the CF attributes of a band: reflectance = DN * scale_factor + add_offset where DN > 0."""
-    quantification = metadata.quantification_value
-    known = {
-        "solar_irradiance": band.solar_irradiance,
-        "physical_gain": band.physical_gain,
-        "central_wavelength": band.wavelength_central,
-    }
-    return {
-        "long_name": f"{band.band.description}, top-of-atmosphere reflectance, band {band.band.name}",
-        "standard_name": "toa_bidirectional_reflectance",
-        "units": "1",
-        "scale_factor": 1 / quantification,
-        "add_offset": band.radio_add_offset / quantification,
-        "_FillValue": 0,
-        "radio_add_offset": band.radio_add_offset,
-        "quantification_value": quantification,
-        "description": HELD_ONLY,
-        **{name: value for name, value in known.items() if value is not None},
-    }
-
 
 def zarr_codecs_for(dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return how arrays other than bands are encoded: blosc (zstd 3, shuffle)."""
     codec = zarr.codecs.BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=3, shuffle="shuffle")
     return {"compressors": codec}
-
-
-def _root_attributes(metadata: ProductMetadata) -> dict[str, Any]:
-    return {
-        "Conventions": "CF-1.11",
-        "title": metadata.id,
-        "summary": HELD_ONLY,
-        "product": metadata.id,
-        "tile": metadata.tile.id,
-        "platform": metadata.spacecraft,
-        "processing_baseline": metadata.processing_baseline,
-        "datatake": metadata.datatake_id,
-        "datastrip": metadata.datastrip_id,
-        "sensing_time": metadata.sensing_time.isoformat(),
-        "relative_orbit": metadata.relative_orbit,
-        "special_values": dict(metadata.special_values),
-    }
-
-
-def _convention(name: str) -> dict[str, str]:
-    repository, short, uuid, description = _CONVENTIONS[name]
-    return {
-        "uuid": uuid,
-        "name": short,
-        "schema_url": f"https://raw.githubusercontent.com/zarr-conventions/{repository}/refs/tags/v1/schema.json",
-        "spec_url": f"https://github.com/zarr-conventions/{repository}/blob/v1/README.md",
-        "description": description,
-    }
-
-
-def _multiscales(resolution: int) -> dict[str, Any]:
-    levels = reductions(resolution)
-    layout_entries: list[dict[str, Any]] = [{"asset": str(levels[0])}]
-    for finer, coarser in pairwise(levels):
-        factor = coarser / finer
-        layout_entries.append(
-            {
-                "asset": str(coarser),
-                "derived_from": str(finer),
-                "transform": {"scale": [factor, factor], "translation": [0.0, 0.0]},
-                "resampling_method": "average",
-            }
-        )
-    return {
-        "zarr_conventions": [_convention("multiscales")],
-        "multiscales": {"layout": layout_entries, "resampling_method": "average"},
-    }

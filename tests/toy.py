@@ -88,7 +88,7 @@ class ToySource:
         for start in range(0, len(whole), 192):
             yield whole[start : start + 192]
 
-    def extras(self, masks: dict[str, str]) -> Iterator[tuple[str, bytes]]:
+    def extras(self, masks: dict[str, str], profile: str) -> Iterator[tuple[str, bytes]]:  # noqa: ARG002
         masks["classification"] = hashlib.sha256(self.tile_id.encode()).hexdigest()
         yield "zarr.json", b'{"zarr_format": 3, "node_type": "group"}'
 
