@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,3 +58,10 @@ def old_archive(neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPath
         for source in safe_sources(path):
             ingest(archive, source)
     return archive
+
+
+@pytest.fixture(scope="session")
+def modern_neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same neighbours as delivered today: raster masks and an offset; not to be changed."""
+    folder, scene = tmp_path_factory.mktemp("modern"), replace(old_scene(), baseline="05.11")
+    return make_safe(scene, "32TMT", folder), make_safe(scene, "32TNT", folder)
