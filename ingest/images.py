@@ -21,9 +21,8 @@ from abut.errors import InvalidSafeError
 from abut.layout import CLASSIFICATION_BITS, QUALITY_BITS
 from abut.metadata import DETECTORS
 from abut.tiling import TILE_SIZE
-from ingest import raster
 from ingest.gml import burn, read_mask
-from ingest.mask_tiles import mask_strips
+from ingest.tiles import tile_strips
 from ingest.xmlfile import read_xml
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ def band_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint16]]:
         If the image has another size, data type or georeference than it must have, or can't be decoded.
     """
     path = granule.metadata.bands[band.index].image
-    with raster.opened(granule, path, band.resolution, count=1, dtype="uint16") as image:
-        for rows in raster.tile_rows(image):
-            yield raster.read(image, granule.label(path), rows)[0].astype(np.uint16, copy=False)
+    return tile_strips(granule, path, band.resolution, count=1, dtype="uint16", convert=_pixels)
 
 
 def detector_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]] | None:
@@ -102,7 +99,7 @@ def detector_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]]
     if path is None:
         return None
     if _is_jp2(path):
-        return mask_strips(granule, path, band.resolution, 1, _detectors)
+        return tile_strips(granule, path, band.resolution, count=1, dtype="uint8", convert=_detectors)
     footprints = [(polygon, _detector(granule, path, polygon, band)) for polygon in _polygons(granule, path)]
     footprints.sort(key=lambda footprint: -footprint[1])
     pixels = TILE_SIZE // band.resolution
@@ -125,7 +122,7 @@ def quality_strips(granule: Granule, band: Band) -> Iterator[NDArray[np.uint8]] 
     """
     path = granule.masks.get(("MSK_QUALIT", band.name))
     if path is not None:
-        return mask_strips(granule, path, band.resolution, len(QUALITY_BITS), _packed)
+        return tile_strips(granule, path, band.resolution, count=len(QUALITY_BITS), dtype="uint8", convert=_packed)
     paths = [granule.masks[kind, band.name] for kind in _QUALITY_KINDS if (kind, band.name) in granule.masks]
     if not paths:
         return None
@@ -148,7 +145,8 @@ def classification(granule: Granule) -> NDArray[np.uint8] | None:
     """
     path, clouds = granule.masks.get(("MSK_CLASSI", None)), granule.masks.get(("MSK_CLOUDS", None))
     if path is not None:
-        strips = mask_strips(granule, path, _CLASSIFICATION_RESOLUTION, len(CLASSIFICATION_BITS), _packed)
+        count = len(CLASSIFICATION_BITS)
+        strips = tile_strips(granule, path, _CLASSIFICATION_RESOLUTION, count=count, dtype="uint8", convert=_packed)
     elif clouds is not None:
         polygons = _bits(granule, clouds, CLOUD_TYPES)
         strips = _burnt_strips(polygons, _corner(granule), _CLASSIFICATION_RESOLUTION)
@@ -185,6 +183,11 @@ def _bits(granule: Granule, path: str, types: Mapping[str, int | None]) -> list[
         if bit is not None:
             pairs.append((polygon, bit))
     return pairs
+
+
+def _pixels(planes: NDArray[np.uint16], _where: str) -> NDArray[np.uint16]:
+    pixels: NDArray[np.uint16] = planes[0]
+    return pixels
 
 
 def _packed(planes: NDArray[np.uint8], where: str) -> NDArray[np.uint8]:

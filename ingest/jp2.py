@@ -6,7 +6,6 @@ Enough to see that its end is not lost, and which of its tiles are coded by the 
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from typing import IO, TYPE_CHECKING, Final
 
@@ -19,7 +18,11 @@ SIGNATURE: Final = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 END_OF_CODESTREAM: Final = b"\xff\xd9"
 """Marker at the end of a codestream."""
 
+SMALL_TILE: Final = 1 << 16
+"""Tiles coded by more bytes than this are not compared."""
+
 _MAX_BOXES: Final = 1000
+_SOT_LENGTH: Final = 12
 _START: Final = b"\xff\x4f\xff\x51"
 _SIZ, _PPM, _SOT, _EOC = 0xFF51, 0xFF60, 0xFF90, 0xFFD9
 _NOT_FOR_DECODING: Final = (0xFF55, 0xFF57, 0xFF64)
@@ -47,43 +50,53 @@ def defect(stream: IO[bytes], size: int) -> str | None:
     return None if complete else "codestream without end marker: its end is missing"
 
 
-def tile_keys(data: bytes) -> dict[int, bytes]:
-    """Return, for each tile of a JP2 file, a key that only tiles coded by the same bytes share, of whichever file.
+def tile_keys(stream: IO[bytes], size: int) -> dict[int, bytes]:
+    """Return, for small tiles of a JP2 file, a key that only tiles coded by the same bytes share, of whichever file.
 
     Such tiles, if they have equal sides, decode to equal pixels: what else decoding depends on is the main header,
     which is part of the key, and the tile's place relative to the partitions into precincts and code blocks. Those
     have powers of two as sides (annex B of the standard), so the place makes no difference if the tile's sides are
-    powers of two as well and the image starts at the origin.
+    powers of two as well and the image starts at the origin. Tiles coded by more than `SMALL_TILE` bytes, which have
+    no equals in practice, are passed over without being read.
 
     Parameters
     ----------
-    data : bytes
-        The file.
+    stream : file
+        The file, at its start; it is read and moved forwards only.
+    size : int
+        Its length in bytes.
 
     Returns
     -------
     dict
-        Digest by tile number, in rows from the upper left. Empty where the argument above does not hold: tiles of
+        Digests by tile number, in rows from the upper left. Empty where the argument above does not hold: tiles of
         other sides, packet headers moved to the main header, or a structure that is not understood.
     """
-    found = _codestream(io.BytesIO(data), len(data))
-    if isinstance(found, str) or not data.startswith(_START, found[0]):
+    found = _codestream(stream, size)
+    if isinstance(found, str):
         return {}
-    parts: dict[int, bytes] = {}
+    start, end = found
+    stream.seek(start)
+    if stream.read(2) != _START[:2]:
+        return {}
+    parts: dict[int, bytes | None] = {}
     header = hashlib.sha256()
     try:
-        for marker, segment in _segments(data, found[0] + 2, found[1]):
-            if marker not in (_SOT, *_NOT_FOR_DECODING):
-                header.update(segment)
-            if marker == _PPM or (marker == _SIZ and not _plain(segment)):
-                return {}
+        for marker, segment in _segments(stream, start + 2, end):
             if marker == _SOT:
-                number = int.from_bytes(segment[4:6], "big")
-                content = segment[6:]  # all but the tile's number: length, part numbers, headers, data
-                parts[number] = hashlib.sha256(parts.get(number, b"") + content).digest()
+                number, content = int.from_bytes(segment[4:6], "big"), segment[6:]
+                known = parts.get(number, b"")
+                small = len(content) > _SOT_LENGTH - 6 and known is not None
+                # All but the tile's number counts: length, part numbers, headers, data.
+                parts[number] = hashlib.sha256((known or b"") + content).digest() if small else None
+            else:
+                if marker == _PPM or (marker == _SIZ and not _plain(segment)):
+                    return {}
+                if marker not in _NOT_FOR_DECODING:
+                    header.update(segment)
     except (struct.error, ValueError):
         return {}
-    return {number: header.digest() + key for number, key in parts.items()}
+    return {number: header.digest() + key for number, key in parts.items() if key is not None}
 
 
 def _codestream(stream: IO[bytes], size: int) -> tuple[int, int] | str:
@@ -109,19 +122,23 @@ def _codestream(stream: IO[bytes], size: int) -> tuple[int, int] | str:
     return f"more than {_MAX_BOXES} boxes before the codestream"
 
 
-def _segments(data: bytes, position: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """Yield marker segments from a place on, of tile-parts with all their data, up to the end of the codestream."""
+def _segments(stream: IO[bytes], position: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """Yield marker segments up to the end of the codestream; tile-parts with all their data only if they are small."""
     while True:
-        (marker,) = struct.unpack_from(">H", data, position)
+        start = stream.read(2)
+        (marker,) = struct.unpack(">H", start)
         if marker == _EOC:
             return
-        size = 2 + struct.unpack_from(">H", data, position + 2)[0]
-        if marker == _SOT:
-            (size,) = struct.unpack_from(">I", data, position + 6)
-        if size < 4 or position + size > end:
+        start += stream.read(_SOT_LENGTH - 2 if marker == _SOT else 2)
+        length = struct.unpack_from(">I", start, 6)[0] if marker == _SOT else 2 + struct.unpack_from(">H", start, 2)[0]
+        if length < len(start) or position + length > end:
             raise ValueError(marker)
-        yield marker, data[position : position + size]
-        position += size
+        position += length
+        if marker != _SOT or length <= SMALL_TILE:
+            yield marker, start + stream.read(length - len(start))
+        else:
+            yield marker, start
+            stream.seek(position)
 
 
 def _plain(segment: bytes) -> bool:
