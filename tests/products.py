@@ -108,19 +108,16 @@ LATTICE = Family(
     unequal=("32TPP",),
 )
 """3 x 3 tiles of zone 32 at the border to zone 33, with data around their four inner corners."""
-NEXT_ZONE = Family("next zone", ("33TUH", "33TUJ"), (square("33TUH", "nw", 9_000),))
-"""Tiles of the neighbouring zone beside the lattice, of the same datatake."""
-SOUTH = Family("south", ("21HVB", "21HVC"), (square("21HVB", "nw", 9_000),), orbit=43891)
-"""Two tiles of a southern zone."""
+NEXT_ZONE = Family("next zone", ("33TUJ",), (square("33TUH", "nw", 9_000),))
+"""A tile of the neighbouring zone beside the lattice, of the same datatake."""
 RIM = Family("rim", ("25SDC", "25SEB", "25SEC"), (square("25SEB", "nw", 14_400),), orbit=43892)
 """Three tiles at the rim of the European set, where no tile covers a block as far as all three do."""
 OLD = Family("old", ("53HNA", "53HPA"), (square("53HPA", "nw", 9_000),), "02.04", orbit=6291, multi_granule=True)
-"""Two granules of one old SAFE."""
+"""Two granules of one old SAFE of a southern zone."""
 STRIPS = Family(
     "strips", ("30TWM", "30TXM"), (square("30TXM", "nw", 12_000),), "04.00", strip_line=4_697_040, orbit=43893
 )
 """Two tiles, each delivered in two datastrips."""
-FAMILIES = (LATTICE, NEXT_ZONE, SOUTH, RIM, OLD, STRIPS)
 
 
 @dataclass(frozen=True, slots=True)
