@@ -20,6 +20,7 @@ from abut.archive import create_archive, open_archive
 from abut.errors import DigestMismatchError, ExportError, InvalidArchiveError, InvalidSafeError, MissingObjectError
 from abut.export import export_geotiff, export_safe, missing_files
 from abut.export.folder import new_folder, write_file
+from abut.export.manifest import listed
 from abut.export.safe import EXCEPTIONS
 from abut.layout import BANDS, QUALITY_BITS
 from abut.masks import read_mask
@@ -67,13 +68,6 @@ def test_a_recreated_safe_has_the_files_of_the_original_byte_for_byte(
     assert [entry.name for entry in safe.parent.iterdir()] == [safe.name]  # nothing temporary is left
 
 
-def test_every_band_of_a_recreated_safe_decodes_to_the_original_pixels(
-    recreated: tuple[Path, list[str]], neighbours: tuple[Path, Path]
-) -> None:
-    for band in BANDS:
-        np.testing.assert_array_equal(safe_pixels(recreated[0], band), safe_pixels(neighbours[1], band))
-
-
 def test_the_manifest_of_a_recreated_safe_is_true_and_changed_nowhere_else(
     recreated: tuple[Path, list[str]], neighbours: tuple[Path, Path]
 ) -> None:
@@ -110,7 +104,7 @@ def test_true_colours_look_like_the_original(recreated: tuple[Path, list[str]], 
 
 
 @pytest.mark.parametrize("resolution", ["10m", "20m", "60m"])
-def test_gdal_reads_a_recreated_safe_as_the_original(
+def test_gdal_reads_every_band_of_a_recreated_safe_as_of_the_original(
     recreated: tuple[Path, list[str]], neighbours: tuple[Path, Path], resolution: str
 ) -> None:
     ours, theirs = (
@@ -143,7 +137,7 @@ def test_a_full_disk_is_an_error_in_one_line_and_leaves_nothing(
     try:
         with pytest.raises(ExportError, match=r"can't be written: .*MB free there\)") as caught:
             export_safe(old_archive, product, tmp_path / "out")
-        with pytest.raises(ExportError, match=r"can't be written"):
+        with pytest.raises(ExportError, match=r"B01\.tif: .*(can't be written|disk full)"):
             export_geotiff(old_archive, product, tmp_path / "out", bands=["B01"])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -235,8 +229,7 @@ def test_geotiffs_hold_dn_with_place_scale_and_masks(
         assert tuple(image.bounds) == (footprint.left, footprint.bottom, footprint.right, footprint.top)
         assert (image.crs.to_epsg(), image.nodata, image.dtypes) == (32632, 0, ("uint16",))
         assert (image.scales, image.offsets) == ((1e-4,), (0.0,))
-        assert image.is_tiled
-        assert image.compression is not None
+        assert (image.profile["tiled"], image.profile["compress"]) == (True, "deflate")
         assert image.tags()["RADIO_ADD_OFFSET"] == "0"
     with rasterio.open(tmp_path / product.id / f"{stem}_MSK_QUALIT_B12.tif") as image:
         np.testing.assert_array_equal(image.read(1), read_mask(old_archive, product, "quality/B12"))
@@ -271,7 +264,9 @@ def test_one_granule_of_an_old_safe_comes_back_with_the_files_of_the_product(tmp
     with pytest.raises(InvalidSafeError, match="2 granules, choose one"):
         verify(archive, original)
     assert verify(archive, original, product_id=product.id, only={"B10", "quality/B10", "sun_angles"}).equal
-    assert set(missing) == theirs.keys() - own
+    manifest = listed((original / "manifest.safe").read_bytes())
+    assert set(missing) == set(manifest) - own
+    assert len(missing) > 13
     assert all("_T32TMT_" in path for path in missing)
 
 

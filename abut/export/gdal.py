@@ -97,7 +97,7 @@ def write_tiff(path: Path, grid: Grid, pixels: NDArray[Any], **profile: Any) -> 
     Raises
     ------
     ExportError
-        If it can't be written.
+        If it can't be written. What a full disk does may show only in `require_pixels`.
     """
     late = {name: profile.pop(name) for name in ("scales", "offsets", "descriptions") if name in profile}
     tags = profile.pop("tags", {})
@@ -114,20 +114,43 @@ def write_tiff(path: Path, grid: Grid, pixels: NDArray[Any], **profile: Any) -> 
                 target.write(part, 1, window=((start, start + len(part)), (0, part.shape[1])))
 
 
-def digest_of(path: Path) -> str:
-    """Decode a raster and return the SHA-256 of its pixels (band by band, little-endian, C order).
+def digests_of(path: Path) -> tuple[str, ...]:
+    """Decode a raster and return the SHA-256 of the pixels of each band (little-endian, C order).
 
     Raises
     ------
     ExportError
         If it can't be read.
     """
-    digest = hashlib.sha256()
     with gdal_writing(path) as rasterio, rasterio.open(path) as image:
-        for band in image.indexes:
-            step = image.block_shapes[band - 1][0]
+        digests = [hashlib.sha256() for _ in image.indexes]
+        for index, digest in zip(image.indexes, digests, strict=True):
+            step = image.block_shapes[index - 1][0]
             for start in range(0, image.height, step):
                 rows = (start, min(start + step, image.height))
-                part = image.read(band, window=(rows, (0, image.width)))
+                part = image.read(index, window=(rows, (0, image.width)))
                 digest.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")))
-    return digest.hexdigest()
+    return tuple(digest.hexdigest() for digest in digests)
+
+
+def require_pixels(path: Path, *expected: str) -> None:
+    """Decode a raster that was written, and compare: GDAL reports some failed writes to nobody.
+
+    Parameters
+    ----------
+    path : Path
+        The raster.
+    *expected : str
+        SHA-256 of the pixels of each band, as `digests_of`.
+
+    Raises
+    ------
+    ExportError
+        If its pixels are others, or it can't be read.
+    """
+    found = digests_of(path)
+    if found != expected:
+        raise ExportError(
+            f"{path}: SHA-256 of the pixels read back is {', '.join(found)}, "
+            f"written was {', '.join(expected)} (disk full?)"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from abut.errors import MissingObjectError
 from abut.export.folder import folder_name, new_folder
-from abut.export.gdal import Grid, require_rasterio, write_tiff
+from abut.export.gdal import Grid, require_pixels, require_rasterio, write_tiff
 from abut.export.source import safe_layout, scaling
 from abut.layout import BAND, CLASSIFICATION_BITS, QUALITY_BITS
 from abut.legacy import plan, read_band
@@ -45,7 +45,8 @@ def export_geotiff(
 
     Bands hold DN (uint16, nodata 0) with scale and offset as tags: reflectance = DN * scale + offset where DN > 0.
     Masks hold a detector id, or bits whose meanings are in the tag ``BIT_MEANINGS``. Files are tiled and compressed
-    without loss; the folder appears when all are there.
+    without loss, and read again to compare their pixels with the digests recorded at ingest. The folder appears when
+    all are there.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def export_geotiff(
     Raises
     ------
     ExportError
-        If a folder of that name is there, or it can't be written (disk full).
+        If a folder of that name is there, it can't be written (disk full), or a file reads back unequal.
     InvalidArchiveError
         If the archive names a folder or files that lead elsewhere.
     DigestMismatchError
@@ -115,6 +116,7 @@ def _write_band(archive: Archive, product: Product, band: str, path: Path, sourc
         },
         **_OPTIONS,
     )
+    require_pixels(path, product.record.bands[band].digest)
 
 
 def _write_mask(archive: Archive, product: Product, name: str, path: Path) -> None:
@@ -128,6 +130,7 @@ def _write_mask(archive: Archive, product: Product, name: str, path: Path) -> No
         tags={"PRODUCT": product.id, **({"BIT_MEANINGS": " ".join(meanings)} if meanings else {})},
         **_OPTIONS,
     )
+    require_pixels(path, product.record.masks[name])
 
 
 def _known(product: Product, bands: list[str]) -> list[str]:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from abut.errors import ExportError
-from abut.export.gdal import Grid, digest_of, gdal_writing, write_tiff
+from abut.export.gdal import Grid, gdal_writing, write_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,16 +87,3 @@ def encode(source: Path, path: Path, block: int, **options: Any) -> None:
             GeoJP2="NO",
             **options,
         )
-
-
-def require_pixels(path: Path, expected: str) -> None:
-    """Decode an image that was written, and compare.
-
-    Raises
-    ------
-    ExportError
-        If its pixels have another SHA-256 than `expected`.
-    """
-    found = digest_of(path)
-    if found != expected:
-        raise ExportError(f"{path}: SHA-256 of the pixels read back is {found}, written was {expected} (disk full?)")

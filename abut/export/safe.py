@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from abut.export import jp2, tci
 from abut.export.folder import new_folder, write_file, writing
-from abut.export.gdal import Grid, digest_of, require_rasterio
+from abut.export.gdal import Grid, require_pixels, require_rasterio
 from abut.export.manifest import listed, rewrite
 from abut.export.source import read_legacy_file, safe_layout, scaling
 from abut.layout import BAND
@@ -112,10 +112,10 @@ def _write_images(
     if layout.tci is None:
         return list(layout.images.values())
     grid = Grid(product.tile.footprint, BAND[tci.BANDS[0]].resolution)
-    joined = tci.join_colours(work.scratch, grid)
+    joined, digests = tci.join_colours(work.scratch, grid)
     image = work.content / layout.tci
     jp2.encode(joined, image, jp2.BLOCK[grid.resolution])
-    jp2.require_pixels(image, digest_of(joined))
+    require_pixels(image, *digests)
     done(layout.tci)
     return [*layout.images.values(), layout.tci]
 
@@ -138,7 +138,7 @@ def _write_band(
         of_band = scaling(archive, product, band)
         tci.write_colour(work.scratch, band, grid, pixels, tci.table(of_band.offset, of_band.quantification))
     del pixels
-    jp2.require_pixels(image, product.record.bands[band].digest)
+    require_pixels(image, product.record.bands[band].digest)
 
 
 def _correct_manifest(root: Path, changed: list[str]) -> None:

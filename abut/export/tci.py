@@ -8,11 +8,12 @@ synthetic (baseline 05.11): the image looks like ESA's, equality is not claimed.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from abut.export.gdal import STRIP, Grid, gdal_writing, write_tiff
+from abut.export.gdal import STRIP, Grid, gdal_writing, require_pixels, write_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,18 +53,23 @@ def table(offset: int, quantification: int) -> NDArray[np.uint8]:
 def write_colour(scratch: Path, band: str, grid: Grid, pixels: NDArray[np.uint16], shown: NDArray[np.uint8]) -> None:
     """Keep what one band contributes, so that the bands need not be in memory together."""
     options = {"tiled": True, "blockxsize": STRIP, "blockysize": STRIP, "SPARSE_OK": True}
-    write_tiff(_part(scratch, band), grid, shown[pixels], **options)
+    colour = shown[pixels]
+    write_tiff(_part(scratch, band), grid, colour, **options)
+    require_pixels(_part(scratch, band), hashlib.sha256(colour).hexdigest())
 
 
-def join_colours(scratch: Path, grid: Grid) -> Path:
+def join_colours(scratch: Path, grid: Grid) -> tuple[Path, tuple[str, ...]]:
     """Put the three colours together.
 
     Returns
     -------
     Path
         A GeoTIFF of three bands in `scratch`; 0 in all of them where one of the bands has no data.
+    tuple of str
+        SHA-256 of the pixels of each of its bands.
     """
     joined = scratch / "tci.tif"
+    digests = [hashlib.sha256() for _ in BANDS]
     options = {"tiled": True, "blockxsize": STRIP, "blockysize": STRIP, "SPARSE_OK": True, "photometric": "RGB"}
     with gdal_writing(joined) as rasterio:
         parts = [rasterio.open(_part(scratch, band)) for band in BANDS]
@@ -76,12 +82,14 @@ def join_colours(scratch: Path, grid: Grid) -> Path:
                     colours = np.stack([part.read(1, window=window) for part in parts])
                     colours[:, ~colours.all(axis=0)] = 0
                     target.write(colours, window=window)
+                    for digest, colour in zip(digests, colours, strict=True):
+                        digest.update(colour)
         finally:
             for part in parts:
                 part.close()
     for band in BANDS:
         _part(scratch, band).unlink()
-    return joined
+    return joined, tuple(digest.hexdigest() for digest in digests)
 
 
 def _part(scratch: Path, band: str) -> Path:
