@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_gdal_needs_no_listing_if_told_that_it_is_zarr(neighbours: Neighbours) -
 
 
 def test_rio_tiler_reads_a_part_of_an_asset(place: Place) -> None:
-    item, part = place.items[0], replace(SEAM, right=SEAM.left + 9_600)
+    item, part = place.items[0], replace(SEAM, right=WEST.footprint.right)
     expected = place.neighbours.held(item, "B02")[WEST.hull.bounds.slices(part, 10)]
     assert expected.any()
     with Reader(item.assets["B02"].href) as reader:
@@ -286,3 +287,21 @@ def test_the_legacy_footprint_is_kept_beside_the_ground_that_is_held(local: Plac
     for item in local.items:
         assert item.properties["abut:footprint"]["type"] == "Polygon"
         assert item.geometry != item.properties["abut:footprint"]
+
+
+# The page about them
+
+
+def test_examples_of_the_documentation_run(local: Place) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "clients.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) > 5
+    with web_server(Path(local.base)) as url:
+        names: dict[str, Any] = {}
+        for block in blocks:
+            code = block.replace("/data/l1c", local.base).replace("https://example.org/l1c", url)
+            code = code.replace('["product"].href)', '["product"].href, client_options={"allow_http": True})')
+            exec(code, names)  # noqa: S102 - our own page
+        assert np.array_equal(np.asarray(names["array"]), local.neighbours.held(names["item"], "B01"))
+    assert names["blue"].sizes["time"] == 1
+    assert len(names["complete"]) == 2
