@@ -15,6 +15,7 @@ from affine import Affine
 from defusedxml import ElementTree
 from rasterio.errors import RasterioError
 from rasterio.features import geometry_mask
+from rasterio.windows import Window
 
 from abut.errors import InvalidSafeError
 from abut.layout import CLASSIFICATION_BITS, QUALITY_BITS
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from abut.layout import Band
     from ingest.granule import Granule
 
-_OPTIONS: Final = {"GDAL_CACHEMAX": 64, "GDAL_NUM_THREADS": "ALL_CPUS", "GDAL_PAM_ENABLED": False}
+_OPTIONS: Final = {"GDAL_CACHEMAX": 256 << 20, "GDAL_NUM_THREADS": 1, "GDAL_PAM_ENABLED": False}
+"""A cache that holds all planes of a row of tiles, in bytes; with more threads GDAL reads lost data as zeros."""
 _OLD_QUALITY: Final = ("MSK_TECQUA", "MSK_DEFECT", "MSK_NODATA", "MSK_SATURA")
 _DETECTOR: Final = re.compile(r"-(\d+)-\d+$")
 """End of the id of a detector's footprint: detector, then the number of the polygon."""
@@ -110,9 +112,16 @@ def _plane(granule: Granule, path: str, plane: int) -> NDArray[Any]:
 
 
 def _bits(granule: Granule, path: str, count: int) -> NDArray[np.uint8]:
-    packed: NDArray[np.uint8] = _plane(granule, path, 1).astype(np.uint8, copy=False)
-    for plane in range(1, count):
-        packed |= _plane(granule, path, plane + 1).astype(np.uint8, copy=False) << plane
+    try:
+        with rasterio.Env(**_OPTIONS), rasterio.open(granule.gdal_path(path)) as image:
+            packed = np.zeros(image.shape, np.uint8)
+            step = image.block_shapes[0][0]
+            for row in range(0, image.height, step):
+                planes = image.read(window=Window(0, row, image.width, min(step, image.height - row)))
+                for plane in range(count):
+                    packed[row : row + step] |= planes[plane].astype(np.uint8, copy=False) << plane
+    except RasterioError as error:
+        raise InvalidSafeError(f"{granule.label(path)}: can't be decoded") from error
     return packed
 
 

@@ -24,7 +24,7 @@ STRIP: Final = 1024
 """Rows that are handled at once."""
 
 _OPTIONS: Final[Mapping[str, Any]] = {
-    "GDAL_CACHEMAX": 64,
+    "GDAL_CACHEMAX": 64 << 20,  # rasterio hands the number on as bytes
     "GDAL_NUM_THREADS": "ALL_CPUS",
     # The files themselves are all there is: nothing beside them is read or written.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
