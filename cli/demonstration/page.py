@@ -29,13 +29,13 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 code { font-size: .85em; overflow-wrap: anywhere } img { max-width: 100% } svg text { font: 13px system-ui, sans-serif }
 """
 
-_CHECKED: Final = """<p>Each SAFE was decoded by a plain reader that is not the one that ingested it, and compared with the
-tile re-created from the archive <em>after</em> overlap had been removed: bands, masks and angles value by value, all other
-files byte by byte.</p>"""
+_CHECKED: Final = """<p>Each SAFE was decoded by a plain reader that is not the one that ingested it, and compared with
+the tile re-created from the archive <em>after</em> overlap had been removed: bands, masks and angles value by value,
+all other files byte by byte.</p>"""
 
 _OVERLAPS: Final = """<p>Neighbouring tiles of one datastrip deliver the same ground twice. Nobody guarantees that they
-agree. Here is how many pixels differ, and by how many digital numbers (DN; 10,000 DN are a reflectance of 1). A block is
-stored once only where all 13 bands are equal in every pixel; where they differ, all copies stay.</p>"""
+agree. Here is how many pixels differ, and by how many digital numbers (DN; 10,000 DN are a reflectance of 1). A block
+is stored once only where all 13 bands are equal in every pixel; where they differ, all copies stay.</p>"""
 
 
 def page(report: Report, pictures: Sequence[Path] = ()) -> str:
