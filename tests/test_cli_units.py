@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from datetime import timedelta
 
@@ -12,7 +13,7 @@ from obstore.store import LocalStore
 from abut.duration import parse_duration
 from abut.errors import InvalidSafeError, ProductNotFoundError
 from abut.messages import describe, is_expected
-from cli.output import plural, print_table, size
+from cli.output import counted, plural, print_table, size
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,25 @@ def test_tables_put_words_left_and_numbers_right(capsys: pytest.CaptureFixture[s
     print_table(("name", "held"), [("a", "7"), ("longer", "1234")])
 
     assert capsys.readouterr().out == "name    held\na          7\nlonger  1234\n"
+
+
+class Terminal(io.StringIO):
+    """What says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stderr", "hidden", "shown"), [(Terminal, False, True), (Terminal, True, False), (io.StringIO, False, False)]
+)
+def test_progress_is_shown_on_terminals_and_to_people_only(
+    monkeypatch: pytest.MonkeyPatch, stderr: type[io.StringIO], hidden: bool, shown: bool
+) -> None:
+    written = stderr()
+    monkeypatch.setattr("sys.stderr", written)
+
+    assert list(counted(["a", "b"], "layers", hidden=hidden)) == ["a", "b"]
+
+    assert ("0/2" in written.getvalue()) is shown
+    assert bool(written.getvalue()) is shown

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,7 +266,11 @@ def test_worker_processes_finish_although_one_is_killed(
                     killed.append(worker_of(archive, progress.product))
                     os.kill(killed[0], signal.SIGKILL)
 
-    results = ingest_many(archive.store.url, [folder], workers=2, on_progress=note)
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", 8787))  # where Dask would like to have its dashboard, and complains if it can't
+            taken.listen()
+        results = ingest_many(archive.store.url, [folder], workers=2, on_progress=note)
 
     assert [type(result) for result in results] == [Failure, Failure, Outcome, Outcome]
     assert all("IMG_DATA" in result.error for result in results if isinstance(result, Failure))
