@@ -16,6 +16,7 @@ import re
 import secrets
 import tempfile
 from dataclasses import dataclass
+from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -147,6 +148,10 @@ class Store:
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is not there is no error."""
+        if isinstance(self.backend, S3Store):
+            for batch in batched(keys, 1000):
+                obstore.delete(self.backend, list(batch))
+            return
         for key in keys:
             with contextlib.suppress(FileNotFoundError):
                 obstore.delete(self.backend, key)

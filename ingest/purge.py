@@ -113,12 +113,13 @@ def _delete(archive: Archive, member: Member) -> Iterator[int]:
     folder = f"products/{member.prefix}"
     gone = {member.tile.hull.position(block) for block, release in member.released.items() if release.dropped}
     paths = {band.path for band in BAND.values()}
-    for entry in list(archive.store.entries(folder)):
+    unneeded = []
+    for entry in archive.store.entries(folder):
         path, _, position = entry.key.removeprefix(f"{folder}/").rpartition("/c/")
-        dropped = path in paths and tuple(map(int, position.split("/"))) in gone
-        if member.removed or dropped:
-            archive.store.delete([entry.key])
-            yield entry.size
+        if member.removed or (path in paths and tuple(map(int, position.split("/"))) in gone):
+            unneeded.append(entry)
+    archive.store.delete([entry.key for entry in unneeded])
+    yield from (entry.size for entry in unneeded)
 
 
 def _bury(archive: Archive, removed: Member) -> None:
