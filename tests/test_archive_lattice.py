@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from abut.product import Product
 
-pytestmark = pytest.mark.xdist_group("lattice")
-
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
