@@ -60,7 +60,7 @@ def demonstrate(out: Path, source: Plan | Sequence[Path], *, workers: int | None
     source : Plan or sequence of Path
         Products to be made, or SAFEs that exist.
     workers : int, optional
-        Processes for ingest, as for `ingest.parallel.ingest_many`.
+        Processes for ingest, as for `ingest.parallel.ingest_many`; 0 does all in this one.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def demonstrate(out: Path, source: Plan | Sequence[Path], *, workers: int | None
         safes = source
     stored = steps.store(out / "archive", safes, purge_now=True, workers=workers)
     _say_stored(clock, stored)
-    certificates = steps.certify(stored.archive, safes, out / "certificates", threads=1 if own else 2)
+    certificates = steps.certify(stored.archive, safes, out / "certificates", processes=1 if own or workers == 0 else 2)
     _say_certified(clock, certificates)
     first = certificates[0]
     recreated = steps.recreate(

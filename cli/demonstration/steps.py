@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from abut.archive import create_archive
+from abut.archive import create_archive, open_archive
 from abut.export import export_safe
 from abut.export.safe import MANIFEST
 from abut.export.source import safe_layout
@@ -113,7 +114,7 @@ def store(
 
 
 def certify(
-    archive: Archive, safes: Iterable[Path], folder: Path, *, threads: int = 1, hidden: bool = False
+    archive: Archive, safes: Iterable[Path], folder: Path, *, processes: int = 1, hidden: bool = False
 ) -> list[Certificate]:
     """Verify products against an archive, and write a certificate for each.
 
@@ -125,19 +126,35 @@ def certify(
         SAFE products, and folders that hold such.
     folder : Path
         Where ``<product id>.json`` go; made where absent.
-    threads : int
-        SAFEs verified at once; each needs about a gigabyte of memory.
+    processes : int
+        SAFEs verified at once, by processes of their own if more than one; each needs about a gigabyte of memory.
     hidden : bool
         Whether to show no progress.
     """
     paths = find_safes(safes)
     folder.mkdir(parents=True, exist_ok=True)
-    with bar(None, " arrays", hidden=hidden) as progress, ThreadPoolExecutor(threads) as pool:
-        found = pool.map(lambda path: list(verify_all(archive, path, done=_ticks(progress))), paths)
-        certificates = [certificate for group in found for certificate in group]
+    if processes > 1 and len(paths) > 1:
+        with bar(len(paths), " products", hidden=hidden) as progress:
+            certificates = _certified_apart(archive.store.url, paths, processes, progress)
+    else:
+        with bar(None, " arrays", hidden=hidden) as progress:
+            certificates = [one for path in paths for one in verify_all(archive, path, done=_ticks(progress))]
     for certificate in certificates:
         (folder / f"{certificate.product}.json").write_text(certificate.to_json() + "\n", encoding="utf-8")
     return certificates
+
+
+def _certified_apart(url: str, paths: Sequence[str], processes: int, progress: tqdm[Any]) -> list[Certificate]:
+    """Verify by processes: threads won't do, as they share which warnings are shown."""
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        pending = [pool.submit(_certify_one, url, path) for path in paths]
+        for task in pending:
+            task.add_done_callback(_ticks(progress))
+        return [certificate for task in pending for certificate in task.result()]
+
+
+def _certify_one(url: str, path: str) -> list[Certificate]:
+    return list(verify_all(open_archive(url), path))
 
 
 def draw_stock(stored: Stored, folder: Path) -> list[Path]:
@@ -194,8 +211,8 @@ def recreate(archive: Archive, product: Product, safe: Path, out: Path, *, hidde
     return Recreated(folder, images, len(layout.images) + len(others) - len(unequal) - images, tuple(unequal))
 
 
-def _ticks(progress: tqdm[Any]) -> Callable[[str], None]:
-    def tick(_: str) -> None:
+def _ticks(progress: tqdm[Any]) -> Callable[[object], None]:
+    def tick(_: object) -> None:
         progress.update()
 
     return tick
