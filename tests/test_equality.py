@@ -205,6 +205,15 @@ def test_status_is_1_where_a_product_is_not_equal(
         assert re.search(r"4,600 of [\d,]+ pixels differ", text)
 
 
+def test_product_that_cannot_be_stored_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    safe = tmp_path / "S2B_broken.SAFE"
+    safe.mkdir()
+    assert run(["equality", "--out", str(tmp_path / "out"), str(safe)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("abut: error: ")
+    assert line.count("S2B_broken.SAFE") == 1
+
+
 def test_products_are_never_in_the_folder_that_is_emptied(tmp_path: Path) -> None:
     out = fresh_folder(tmp_path / "out", "equality")
     safe = out / "mine.SAFE"

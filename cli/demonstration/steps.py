@@ -105,7 +105,8 @@ def store(
         results = ingest_many(archive.store.url, safes, workers=workers, on_progress=show)
     failed = [result for result in results if isinstance(result, Failure)]
     if failed:
-        raise click.ClickException(f"{failed[0].path}: {failed[0].error}")
+        first = failed[0]
+        raise click.ClickException(first.error if first.path in first.error else f"{first.path}: {first.error}")
     ids = tuple(result.product for result in results if isinstance(result, Outcome))
     layers = sorted({archive.product(name).layer for name in ids})
     settled = tuple(settle(archive, layers))
