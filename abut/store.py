@@ -35,6 +35,8 @@ LOCKS: Final = ".locks"
 """Folder of a local archive's lock files."""
 _TEMPORARY: Final = ".abut-"
 """Start of the names of a local archive's temporary files."""
+_FOLDER_TRIES: Final = 100
+"""How often the folder of a new object is made again after a delete took it away."""
 _STAGED: Final = re.compile(r"#\d+$")
 """End of the names of files that obstore's local store had not finished."""
 
@@ -251,7 +253,6 @@ def _digest(data: bytes) -> str:
 
 def _swap_local(root: Path, key: str, data: bytes, version: str | None) -> str | None:
     target = root / key
-    target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(root, key):
         try:
             current: str | None = _digest(target.read_bytes())
@@ -259,7 +260,7 @@ def _swap_local(root: Path, key: str, data: bytes, version: str | None) -> str |
             current = None
         if current != version:
             return None
-        descriptor, temporary = tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
+        descriptor, temporary = _temporary_beside(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -270,8 +271,18 @@ def _swap_local(root: Path, key: str, data: bytes, version: str | None) -> str |
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        _sync_folder(target.parent)
+        with contextlib.suppress(FileNotFoundError):  # deleted again already, and the folder with it
+            _sync_folder(target.parent)
     return _digest(data)
+
+
+def _temporary_beside(target: Path) -> tuple[int, str]:
+    """Make a temporary file; obstore takes a folder away when its last object is deleted, at any moment."""
+    for _ in range(_FOLDER_TRIES):
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return tempfile.mkstemp(prefix=_TEMPORARY, dir=target.parent)
+    raise UnsupportedStoreError(f"{target.parent}: the folder can't be made, or does not stay")
 
 
 @contextlib.contextmanager

@@ -174,6 +174,7 @@ def _write_band(attempt: Attempt, band: Band) -> None:
         "blocks": {str(number[block]): list(entry) for block, entry in written.blocks.items()},
         "overviews": overviews,
     }
+    attempt.archive.store.flush()  # before the claim says so: who takes it over compares sizes only
     with attempt.lock:
         bands = {**attempt.claim.bands, band.name: progress}
         attempt.claim = claims.renew(attempt.archive.store, replace(attempt.claim, bands=bands))

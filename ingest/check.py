@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from abut import ledger as ledgers
 from abut import product as products
-from abut.errors import AbutError, ConflictError
+from abut.errors import AbutError, ConflictError, ProductNotFoundError
 from abut.layout import BAND, RECORD, block_key
 from catalog.item import holding_of
 from catalog.sqlite import open_catalogue
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 TEMPORARY_AGE: Final = timedelta(days=1)
 """Temporary files younger than this may belong to a writer that is at work."""
+
+_LOOKS: Final = 5
+"""How often a layer that others keep changing is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +72,14 @@ def check(archive: Archive, *, repair: bool = False, deep: bool = False) -> list
         Empty if all is well.
     """
     findings = list(_check_claims(archive, repair))
-    loaded, broken = _load(archive)
+    known, broken = _load(archive)
     findings += broken
-    findings += _check_membership(archive, loaded, repair)
-    ledgers_now = [_ledger(archive, name) for name in archive.layers()]
-    for ledger in ledgers_now:
-        findings += _check_ledger(archive, ledger, loaded)
-        findings += _check_copies(archive, ledger, repair)
-        for member in ledger.members.values():
-            product = loaded.get(member.product)
-            if product is not None and product.prefix == member.prefix and not member.removed:
-                findings += _check_objects(archive, product, member, deep=deep)
-    findings += _check_prefixes(archive, ledgers_now, repair)
-    findings += _check_catalogue(archive, loaded, repair)
+    findings += _check_membership(archive, known, repair)
+    in_ledger: set[str] = set()
+    for layer in archive.layers():
+        findings += _check_layer(archive, layer, in_ledger, repair=repair, deep=deep)
+    findings += _check_prefixes(archive, in_ledger, repair)
+    findings += _check_catalogue(archive, known.keys() | {finding.where for finding in broken}, repair)
     findings += _check_temporary(archive, repair)
     return findings
 
@@ -90,14 +88,30 @@ def _ledger(archive: Archive, layer: str) -> Ledger:
     return ledgers.load(archive.store, layer)[0]
 
 
-def _load(archive: Archive) -> tuple[dict[str, Product], list[Finding]]:
-    loaded, broken = {}, []
+def _load(archive: Archive) -> tuple[dict[str, tuple[str, str]], list[Finding]]:
+    """Return prefix and layer of each product (all records of a large archive would fill the memory)."""
+    known, broken = {}, []
     for name in archive.product_ids():
         try:
-            loaded[name] = archive.product(name)
+            product = archive.product(name)
+            known[name] = product.prefix, product.layer
+        except ProductNotFoundError:
+            continue  # purge has removed it meanwhile
         except AbutError as error:
             broken.append(Finding("damage", name, str(error)))
-    return loaded, broken
+    return known, broken
+
+
+def _check_layer(archive: Archive, layer: str, in_ledger: set[str], *, repair: bool, deep: bool) -> list[Finding]:
+    """Check a layer; if something is missing because others were at work meanwhile, look again."""
+    for _ in range(_LOOKS):
+        ledger = _ledger(archive, layer)
+        in_ledger |= {member.prefix for member in ledger.members.values()}
+        findings = [*_check_ledger(archive, ledger, deep=deep), *_check_copies(archive, ledger, repair)]
+        damaged = any(finding.kind == "damage" for finding in findings)
+        if not damaged or _ledger(archive, layer).revision == ledger.revision:
+            break
+    return findings
 
 
 def _check_claims(archive: Archive, repair: bool) -> Iterator[Finding]:
@@ -129,26 +143,35 @@ def _settle_claim(archive: Archive, claim: claims.Claim) -> bool:
     return True
 
 
-def _check_membership(archive: Archive, loaded: dict[str, Product], repair: bool) -> Iterator[Finding]:
-    for name, product in loaded.items():
-        member = _ledger(archive, product.layer).members.get(name)
-        if member is None or member.prefix != product.prefix:
-            yield Finding("leftover", name, f"committed, but not in the ledger of {product.layer}", repair)
-            if repair:
-                loaded[name] = join(archive, product)
+def _check_membership(archive: Archive, known: dict[str, tuple[str, str]], repair: bool) -> Iterator[Finding]:
+    for layer in sorted({layer for _, layer in known.values()}):
+        members = _ledger(archive, layer).members
+        for name in [name for name, (_, its) in known.items() if its == layer]:
+            member = members.get(name)
+            if member is None or member.prefix != known[name][0]:
+                yield Finding("leftover", name, f"committed, but not in the ledger of {layer}", repair)
+                if repair:
+                    with contextlib.suppress(ProductNotFoundError):  # purge has removed it meanwhile
+                        join(archive, archive.product(name))
 
 
-def _check_ledger(archive: Archive, ledger: Ledger, loaded: dict[str, Product]) -> Iterator[Finding]:
+def _check_ledger(archive: Archive, ledger: Ledger, *, deep: bool) -> Iterator[Finding]:
     where = f"{archive.store.url}/{ledgers.key(ledger.layer)}"
     for member in ledger.members.values():
         if member.removed:
             yield Finding("leftover", member.product, "withdrawn and decided to be removed; purge has not finished")
             continue
-        product = loaded.get(member.product)
-        if product is None:
+        try:
+            product = archive.product(member.product)
+        except ProductNotFoundError:
             yield Finding("damage", where, f"member {member.product} has no committed product")
-        elif product.prefix == member.prefix and member.valid != product.record.valid:
-            yield Finding("damage", where, f"the blocks of {member.product} are not those of its record")
+        except AbutError:
+            pass  # reported where all products were loaded
+        else:
+            if product.prefix == member.prefix:
+                if member.valid != product.record.valid:
+                    yield Finding("damage", where, f"the blocks of {member.product} are not those of its record")
+                yield from _check_objects(archive, product, member, deep=deep)
         for block, release in member.released.items():
             holder = ledger.members.get(release.to)
             if member.live and (holder is None or holder.removed or block not in holder.held):
@@ -198,7 +221,7 @@ def _check_objects(archive: Archive, product: Product, member: Member, *, deep: 
             yield Finding("damage", f"{folder}{key}", "not the bytes or pixels that were recorded")
 
 
-def _check_prefixes(archive: Archive, known: list[Ledger], repair: bool) -> Iterator[Finding]:
+def _check_prefixes(archive: Archive, in_ledger: set[str], repair: bool) -> Iterator[Finding]:
     """Find store folders that no claim, item or ledger names.
 
     The order matters: a committed product has its item before its claim goes, so a folder that had no claim when the
@@ -208,7 +231,6 @@ def _check_prefixes(archive: Archive, known: list[Ledger], repair: bool) -> Iter
     folders, _ = store.children("products")
     _, entries = store.children("claims")
     claimed = {entry.key.removeprefix("claims/").removesuffix(".json") + ".zarr" for entry in entries}
-    in_ledger = {member.prefix for ledger in known for member in ledger.members.values()}
     for folder in folders:
         prefix = folder.rstrip("/").removeprefix("products/")
         if prefix in claimed or prefix in in_ledger:
@@ -226,17 +248,20 @@ def _check_prefixes(archive: Archive, known: list[Ledger], repair: bool) -> Iter
             store.delete([entry.key for entry in objects])
 
 
-def _check_catalogue(archive: Archive, loaded: dict[str, Product], repair: bool) -> Iterator[Finding]:
+def _check_catalogue(archive: Archive, known: set[str], repair: bool) -> Iterator[Finding]:
     """Compare the catalogue with the items in the store, which it can always be rebuilt from."""
     path = archive.catalogue_path
     if path is None:
         return
     with closing(open_catalogue(path)) as catalogue:
-        for name in sorted(catalogue.ids() - loaded.keys()):
+        for name in sorted(catalogue.ids() - known):
+            item, _ = read_item(archive.store, name)
+            if item is not None and not products.is_tombstone(item):
+                continue  # ingested meanwhile
             yield Finding("leftover", name, "in the catalogue, but not in the store", repair)
             if repair:
                 catalogue.remove(name)
-        for name in loaded:
+        for name in sorted(known):
             item, _ = read_item(archive.store, name)
             if item is not None and not products.is_tombstone(item) and catalogue.get(name) != item:
                 yield Finding("leftover", name, "the catalogue does not have the item of the store", repair)

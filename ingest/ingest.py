@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 from abut import ledger as ledgers
 from abut import product as products
-from abut.errors import ConflictError, DigestMismatchError, DuplicateProductError, ProductNotFoundError
+from abut.errors import (
+    ConflictError,
+    DigestMismatchError,
+    DuplicateProductError,
+    MissingObjectError,
+    ProductNotFoundError,
+)
 from abut.layout import LEGACY
+from abut.legacy import read_bands
 from catalog.item import StoreDescription
 from ingest import attempt as attempts
 from ingest import claims
@@ -47,7 +54,7 @@ def ingest(
         outcome = store_product(archive, source, threads=threads, done=done)
         try:
             register(archive, outcome)
-        except ConflictError:
+        except (ConflictError, ProductNotFoundError):
             continue  # withdrawn and purged in between: it needs a new attempt
         return outcome
     raise ConflictError(f"{source.id}: other runs keep changing this product; try again later")
@@ -103,7 +110,7 @@ def register(archive: Archive, outcome: Outcome) -> Product:
 
     Raises
     ------
-    ConflictError
+    ConflictError, ProductNotFoundError
         If it was withdrawn, and purged meanwhile.
     """
     return join(archive, archive.product(outcome.product), reinstate=outcome.status == "reinstated")
@@ -119,7 +126,18 @@ def _compare(archive: Archive, source: Source, product: Product) -> Outcome | No
     size = product.record.data_bytes
     if member is None or member.prefix != product.prefix or member.live:
         return Outcome(source.id, "unchanged", size)
-    return Outcome(source.id, "reinstated", size) if restorable(ledger, member) else None
+    whole = restorable(ledger, member) and _recreates(archive, product)
+    return Outcome(source.id, "reinstated", size) if whole else None
+
+
+def _recreates(archive: Archive, product: Product) -> bool:
+    """Whether every band can be read: a holder that was removed may have come back with other pixels since."""
+    try:
+        for _ in read_bands(archive, product):
+            pass
+    except (DigestMismatchError, MissingObjectError):
+        return False
+    return True
 
 
 def _require_same_pixels(source: Source, record: Record) -> None:
@@ -152,14 +170,19 @@ def _attempt(
         _give_up(archive, claim)
         raise
     if not won:
-        _give_up(archive, claim)
+        _give_up(archive, claim, also="sealed")
         return None
     return record
 
 
-def _give_up(archive: Archive, claim: claims.Claim) -> None:
+def _give_up(archive: Archive, claim: claims.Claim, *, also: str = "") -> None:
+    """Discard what is still this worker's; not what it sealed, unless it is known that that was not committed.
+
+    After an error nobody knows what the store did: the item may be there although the answer was lost. What is
+    sealed is complete; `check --repair` finishes it.
+    """
     current = claims.read(archive.store, claim.key)
-    if current is not None and current.worker == claim.worker:
+    if current is not None and current.worker == claim.worker and current.state in ("writing", also):
         attempts.discard(archive, current)
 
 

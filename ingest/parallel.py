@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from abut.archive import open_archive
-from abut.errors import ConflictError
+from abut.errors import ConflictError, ProductNotFoundError
 from ingest import job as jobs
 from ingest.ingest import Outcome, register
 from ingest.job import Failure, Job, failure, find_safes
@@ -162,7 +162,7 @@ def _register(archive: Archive, plan: _Plan, job: Job, outcome: Outcome) -> Outc
     """Register a stored product; None if it has to be stored once more."""
     try:
         register(archive, outcome)
-    except ConflictError as error:  # withdrawn and purged in between
+    except (ConflictError, ProductNotFoundError) as error:  # withdrawn and purged in between
         if job.tries < TRIES:
             plan.again(job)
             return None

@@ -74,13 +74,16 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
     """
     _put_collection(archive)
     while True:
-        taken = False
+        taken, layer = False, product.layer
 
         def change(ledger: Ledger, product: Product = product) -> Ledger | None:
-            nonlocal taken
+            nonlocal taken, layer
             item, _ = read_item(archive.store, product.id)
             if attempt_named(item) != product.prefix or item is None or products.is_tombstone(item):
                 return None  # a later attempt has replaced this one
+            layer = str(item["properties"]["abut:layer"])
+            if layer != product.layer:
+                return None  # another process has given it a layer of its own since it was loaded
             member = ledger.members.get(product.id)
             if member is not None and member.prefix == product.prefix:
                 if member.live or not reinstate:
@@ -93,6 +96,9 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
             return None if taken else ledger.changed(product.unsettled())
 
         before, after = change_ledger(archive, product.layer, change)
+        if layer != product.layer:
+            product = replace(product, layer=layer)
+            continue
         if not taken:
             publish(archive, before, after, also=[product.id])
             return product

@@ -62,18 +62,18 @@ def settle(archive: Archive, layers: Iterable[str] | None = None) -> list[Settle
 def join_missing(archive: Archive) -> list[str]:
     """Join committed products that no ledger knows, or knows only under an older attempt; return their ids."""
     known = {
-        name: member
+        name: (member.prefix, member.live)  # no more: all members of a large archive would fill the memory
         for layer in archive.layers()
         for name, member in ledgers.load(archive.store, layer)[0].members.items()
     }
     joined = []
     for name in archive.item_ids():
-        member = known.get(name)
-        if member is not None and member.live:
+        prefix, live = known.get(name, ("", False))
+        if live:
             continue  # only what was withdrawn can have been ingested anew
         with contextlib.suppress(ProductNotFoundError):
             product = archive.product(name)
-            if member is None or member.prefix != product.prefix:
+            if prefix != product.prefix:
                 join(archive, product)
                 joined.append(name)
     return joined
@@ -145,19 +145,20 @@ def _settle_block(
     unequal = 0
     for member in candidates:
         held = block in member.held
+        # A withdrawn product only follows its holder, which may be gone: there may be no pixels to compare.
         target = next(
             (
                 other
-                for other in holding
+                for other in (holding if member.live else ())
                 if comparer.covers(other, member, block) and comparer.equal(member, other, block)
             ),
             None,
         )
-        if held and (member.withdrawn is not None or target is None):
+        if held and target is None:
             unequal += member.live and any(comparer.covers(other, member, block) for other in holding)
             if member.live:
                 holding.append(member)
-        elif held and target is not None:
+        elif target is not None and held:
             moved[member.product] = target.product
             members[member.product] = _release(members[member.product], block, Release(target.product, now))
         else:

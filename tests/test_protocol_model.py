@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -52,12 +53,17 @@ class Crash(BaseException):
     """The process was killed; no `except Exception` sees it."""
 
 
+class CallError(OSError):
+    """A store call failed, or its answer was lost; the worker lives on and cleans up."""
+
+
 @dataclass
 class Fate:
-    """What befalls a worker: it is killed at its n-th store call, or it waits there for its turn."""
+    """What befalls a worker: its n-th store call fails or kills it, or it waits there for its turn."""
 
     crash_at: int | None = None
     crash_after: bool = False
+    fails_at: int | None = None
     turn: Callable[[], None] | None = None
     calls: int = 0
     dead: bool = False
@@ -74,6 +80,10 @@ class Fate:
             if self.crash_after:
                 action()
             raise Crash
+        if self.calls == self.fails_at:
+            if self.crash_after:
+                action()
+            raise CallError
         return action()
 
 
@@ -110,7 +120,7 @@ class FatefulStore(Store):
             if self.fate.delayed is not None and not key.startswith(".clock"):
                 self.fate.delayed.append(key)
             else:
-                self.fate.around(lambda key=key: Store.delete(self, [key]))
+                self.fate.around(partial(Store.delete, self, [key]))
 
 
 class Archives(RuleBasedStateMachine):
@@ -138,10 +148,8 @@ class Archives(RuleBasedStateMachine):
         return replace(self.archive, store=FatefulStore(store.url, store.backend, store.root, fate))
 
     def run(self, action: Callable[[Archive], None], fate: Fate) -> None:
-        try:
+        with suppress(Crash, CallError, ConflictError, ProductNotFoundError, DuplicateProductError):
             action(self.worker(fate))
-        except (Crash, ConflictError, ProductNotFoundError, DuplicateProductError):
-            pass
 
     # What workers do
 
@@ -184,6 +192,10 @@ class Archives(RuleBasedStateMachine):
     @rule(chosen=actions, at=st.integers(1, 60), after=st.booleans())
     def killed(self, chosen: tuple[str, int], at: int, after: bool) -> None:
         self.run(self.action(*chosen), Fate(crash_at=at, crash_after=after))
+
+    @rule(chosen=actions, at=st.integers(1, 60), after=st.booleans())
+    def a_call_fails(self, chosen: tuple[str, int], at: int, after: bool) -> None:
+        self.run(self.action(*chosen), Fate(fails_at=at, crash_after=after))
 
     @rule(chosen=st.sampled_from(["purge", "repair"]))
     def deletes_come_late(self, chosen: str) -> None:
