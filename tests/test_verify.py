@@ -19,6 +19,7 @@ from abut.masks import read_mask
 from ingest.compare import compare
 from ingest.ingest import ingest
 from ingest.overlap import overlap_differences
+from ingest.safe_source import safe_sources
 from ingest.verify import verify, verify_all
 from tests.toy import CORNER, ToySource
 
@@ -247,3 +248,24 @@ def test_data_in_only_one_of_two_overlapping_tiles_is_counted_apart(tmp_path: Pa
     missing = shared.intersection(hole) if shared else None
     assert missing is not None
     assert (b09.one_sided, b09.differing) == (missing.area // 3600, 0)
+
+
+def test_one_flipped_bit_of_a_raster_quality_mask_is_found(
+    modern_neighbours: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive = create_archive(tmp_path)
+    [source] = safe_sources(modern_neighbours[0])
+    ingest(archive, source)
+    names = {"quality/B05", "detector_footprint/B05", "classification"}
+    assert verify(archive, modern_neighbours[0], only=names).equal
+    product = product_of(archive, modern_neighbours[0])
+    before = read_mask(archive, product, "quality/B05")
+    rows, columns = product.tile.hull.bounds.slices(product.tile.footprint, 20)
+    array = zarr.open_array(tmp_path / product.folder / "quality/mask/r20m", mode="r+")
+    array[0, rows.start + 3000, columns.start + 41] = before[3000, 41] ^ 128
+    certificate = verify(archive, modern_neighbours[0], only=names)
+    different = {result.name: result.difference for result in certificate.arrays if not result.equal}
+    assert different.keys() == {"quality/B05"}
+    found = different["quality/B05"]
+    assert found is not None
+    assert (found.count, found.first_row, found.first_column) == (1, 3000, 41)
