@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from abut import product as products
 from abut.codec import decode_block
-from abut.errors import MissingObjectError, ProductNotFoundError
+from abut.errors import DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
 from catalog.sqlite import open_catalogue
 from ingest.commit import attempt_named, encode_item, read_item, tombstone
@@ -187,6 +187,6 @@ class _Verifier:
         if member.prefix not in self._products:
             try:
                 self._products[member.prefix] = self._archive.product(member.product)
-            except ProductNotFoundError:
+            except (ProductNotFoundError, MissingObjectError, DigestMismatchError):  # or its record is lost
                 self._products[member.prefix] = None
         return self._products[member.prefix]

@@ -16,7 +16,7 @@ import numpy as np
 
 from abut import ledger as ledgers
 from abut.codec import decode_block
-from abut.errors import MissingObjectError, ProductNotFoundError
+from abut.errors import DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
 from abut.ledger import Release
 from abut.tiling import rank_key
@@ -239,14 +239,17 @@ class Comparer:
             self.pixel_blocks += 1
             row, column = holder.tile.hull.position(block)
             self._pixels[key] = {
-                name: decode_block(
-                    self.archive.store.get(f"products/{holder.prefix}/{block_key(BAND[name].path, row, column)}"),
-                    BAND[name].block_pixels,
-                    self.archive.profile,
-                )
+                name: self._decoded(f"products/{holder.prefix}/{block_key(BAND[name].path, row, column)}", name)
                 for name in self._product(holder).record.bands
             }
         return self._pixels[key]
+
+    def _decoded(self, key: str, band: str) -> NDArray[np.uint16]:
+        store = self.archive.store
+        try:
+            return decode_block(store.get(key), BAND[band].block_pixels, self.archive.profile)
+        except ValueError as error:
+            raise DigestMismatchError(f"{store.url}/{key}: {error}") from error
 
 
 def _crop(pixels: NDArray[np.uint16], band: str, block: Block, part: Bounds) -> NDArray[np.uint16]:

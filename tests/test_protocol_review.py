@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from abut.archive import Archive, create_archive
-from abut.errors import ConflictError
+from abut.errors import ConflictError, DigestMismatchError
 from abut.lattice import Block
+from abut.layout import BAND, RECORD, block_key
 from abut.ledger import Member, load
 from abut.legacy import plan, read_band
 from abut.product import Product
@@ -280,6 +281,28 @@ def test_a_holder_covers_all_that_is_released_to_it_even_where_there_is_no_data(
     for held in (member_of(archive, west), member_of(archive, ToySource("32TPQ"))):
         assert block in held.held
     assert_recreates(archive, west)
+
+
+# Damage
+
+
+def test_purge_takes_a_release_back_whose_holder_lost_its_record(archive: Archive) -> None:
+    put(archive, SHARED, RELIES)
+    settle(archive)
+    archive.store.delete([f"{archive.product(SHARED.id).folder}/{RECORD}"])
+    [purged] = purge(archive, grace=NOW)
+    assert purged.taken_back == (f"{RELIES.id} {Block(ZONE, 62, 510)}",)
+    assert_recreates(archive, RELIES)
+
+
+def test_settling_names_the_object_that_is_no_block(archive: Archive) -> None:
+    put(archive, SHARED, RELIES)
+    row, column = SHARED.tile.hull.position(Block(ZONE, 62, 510))
+    key = f"{archive.product(SHARED.id).folder}/{block_key(BAND['B01'].path, row, column)}"
+    archive.store.delete([key])
+    archive.store.put_new(key, b"noise")
+    with pytest.raises(DigestMismatchError, match=key):
+        settle(archive)
 
 
 # Readers
