@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abut import product as products
-from abut.codec import DTYPE, encode_block
-from abut.errors import ConflictError, InvalidSafeError
+from abut.codec import DTYPE, decode_block, encode_block
+from abut.errors import ConflictError, InvalidSafeError, MissingObjectError
 from abut.layout import OVERVIEWS, RECORD, block_key
 from abut.product import BandRecord, BlockRecord, FileRecord, Record
 from ingest import claims
@@ -103,10 +103,9 @@ def write(
         If another run took the attempt over, or left other bytes.
     """
     attempt = Attempt(archive, source, claim, threading.Lock(), threading.Event())
-    sizes = {entry.key: entry.size for entry in archive.store.entries(attempt.folder)} if claim.bands else {}
 
     def one(band: Band) -> None:
-        if not _is_complete(attempt, band, sizes):
+        if not _is_complete(attempt, band):
             _write_band(attempt, band)
         done(band.name)
 
@@ -174,7 +173,6 @@ def _write_band(attempt: Attempt, band: Band) -> None:
         "blocks": {str(number[block]): list(entry) for block, entry in written.blocks.items()},
         "overviews": overviews,
     }
-    attempt.archive.store.flush()  # before the claim says so: who takes it over compares sizes only
     with attempt.lock:
         bands = {**attempt.claim.bands, band.name: progress}
         attempt.claim = claims.renew(attempt.archive.store, replace(attempt.claim, bands=bands))
@@ -193,16 +191,24 @@ def _overview_objects(band: Band, written: WrittenBand) -> Iterator[tuple[str, b
                     yield block_key(path, row // CHUNK, column // CHUNK), encode_block(chunk)
 
 
-def _is_complete(attempt: Attempt, band: Band, sizes: dict[str, int]) -> bool:
-    """Whether an earlier run finished a band and all its objects are still there."""
+def _is_complete(attempt: Attempt, band: Band) -> bool:
+    """Whether an earlier run finished a band, and all its objects are there with the pixels and bytes it recorded."""
     progress = attempt.claim.bands.get(band.name)
     if progress is None:
         return False
-    columns = attempt.source.tile.hull.shape[1]
-    expected = {
-        block_key(band.path, *divmod(int(number), columns)): size for number, (_, size) in progress["blocks"].items()
-    } | {key: size for key, (_, size) in progress["overviews"].items()}
-    return all(sizes.get(f"{attempt.folder}/{key}") == size for key, size in expected.items())
+    store, columns = attempt.archive.store, attempt.source.tile.hull.shape[1]
+    try:
+        for number, (digest, _) in progress["blocks"].items():
+            data = store.get(f"{attempt.folder}/{block_key(band.path, *divmod(int(number), columns))}")
+            pixels = decode_block(data, band.block_pixels, attempt.archive.profile)
+            if hashlib.sha256(pixels).hexdigest() != digest:
+                return False
+        return all(
+            hashlib.sha256(store.get(f"{attempt.folder}/{key}")).hexdigest() == digest
+            for key, (digest, _) in progress["overviews"].items()
+        )
+    except (MissingObjectError, ValueError):
+        return False
 
 
 def _collect(attempt: Attempt) -> tuple[dict[str, BandRecord], dict[str, FileRecord]]:
