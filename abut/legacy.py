@@ -43,6 +43,8 @@ class Source:
     """Row of the block in the holder's arrays."""
     column: int
     """Column of the block there."""
+    own: Source | None = None
+    """The product's own objects, of a block that was released but not dropped yet: read if the holder's are lost."""
 
     def key(self, band: Band) -> str:
         """Key of the block's object of a band in the archive."""
@@ -67,7 +69,10 @@ def plan(archive: Archive, product: Product) -> dict[Block, Source]:
             raise MissingObjectError(
                 f"{store.url}: block {block} of {product.id} is held by {name}, which has it no more"
             )
-        sources[block] = Source(holder.product, f"products/{holder.prefix}", *holder.tile.hull.position(block))
+        release = member.released.get(block)
+        kept = release is not None and not release.dropped
+        own = Source(product.id, product.folder, *product.tile.hull.position(block)) if kept else None
+        sources[block] = Source(holder.product, f"products/{holder.prefix}", *holder.tile.hull.position(block), own)
     return sources
 
 
@@ -133,22 +138,22 @@ def read_bands(
 def _assemble(
     archive: Archive, product: Product, band: Band, sources: Mapping[Block, Source], *, check: bool
 ) -> NDArray[np.uint16]:
-    store = archive.store
     footprint = product.tile.footprint
     array: NDArray[np.uint16] = np.zeros(footprint.shape(band.resolution), DTYPE)
 
     def place(block: Block) -> None:
         source = sources[block]
-        key = source.key(band)
         try:
-            pixels = decode_block(store.get(key), band.block_pixels, archive.profile)
-        except ValueError as error:
-            raise DigestMismatchError(f"{store.url}/{key}: {error}") from error
+            pixels = _read_block(archive, source, band)
+        except (DigestMismatchError, MissingObjectError):
+            if source.own is None:
+                raise
+            pixels = _read_block(archive, source.own, band)
         part = block.bounds.intersection(footprint)
         if part is not None:
             array[footprint.slices(part, band.resolution)] = pixels[block.bounds.slices(part, band.resolution)]
 
-    with ThreadPoolExecutor(4 if store.root else 32) as pool:
+    with ThreadPoolExecutor(4 if archive.store.root else 32) as pool:
         for _ in pool.map(place, sources):
             pass
     if not check:
@@ -160,3 +165,11 @@ def _assemble(
             f"{product.id} {band.name}: SHA-256 of the re-created tile is {found}, recorded at ingest was {expected}"
         )
     return array
+
+
+def _read_block(archive: Archive, source: Source, band: Band) -> NDArray[np.uint16]:
+    key = source.key(band)
+    try:
+        return decode_block(archive.store.get(key), band.block_pixels, archive.profile)
+    except ValueError as error:
+        raise DigestMismatchError(f"{archive.store.url}/{key}: {error}") from error

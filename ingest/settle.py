@@ -16,7 +16,7 @@ import numpy as np
 
 from abut import ledger as ledgers
 from abut.codec import decode_block
-from abut.errors import DigestMismatchError, MissingObjectError, ProductNotFoundError
+from abut.errors import AbutError, DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
 from abut.ledger import Release
 from abut.tiling import rank_key
@@ -53,10 +53,24 @@ class Settled:
 def settle(archive: Archive, layers: Iterable[str] | None = None) -> list[Settled]:
     """Release what need not be stored twice, layer by layer (by default all).
 
-    Committed products that have not joined their layer yet, because a run died, join first.
+    Committed products that have not joined their layer yet, because a run died, join first. A layer in which
+    something is damaged does not keep the others from being settled.
+
+    Raises
+    ------
+    AbutError
+        After all other layers were settled: what is damaged in the first layer that could not be.
     """
     join_missing(archive)
-    return [settle_layer(archive, layer) for layer in (archive.layers() if layers is None else layers)]
+    settled, errors = [], []
+    for layer in archive.layers() if layers is None else layers:
+        try:
+            settled.append(settle_layer(archive, layer))
+        except AbutError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return settled
 
 
 def join_missing(archive: Archive) -> list[str]:

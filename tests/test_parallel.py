@@ -191,6 +191,8 @@ def test_a_product_that_others_keep_changing_is_given_up(
     assert [type(result) for result in results] == [Outcome, Outcome, Outcome, Failure]
 
 
+# distributed closes its sockets when it likes, which may be after the test.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_scheduler_s_workers_store_and_this_process_registers(
     archive: Archive, toys: Path, scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

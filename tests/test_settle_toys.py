@@ -20,7 +20,7 @@ from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
-from tests.toy import CORNER, TILES, ToySource
+from tests.toy import CORNER, START, TILES, ToySource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,6 +206,37 @@ def test_a_missing_object_of_a_held_block_is_an_error_never_fill(archive: Archiv
     archive.store.delete([object_of(archive, source, *source.tile.hull.position(block))])
     with pytest.raises(MissingObjectError, match="no such object"):
         read_band(archive, archive.product(source.id), "B01")
+
+
+def test_a_product_whose_holder_lost_an_object_reads_its_own_until_that_is_dropped(archive: Archive) -> None:
+    sources = [ToySource(name) for name in TILES]
+    put(archive, *sources)
+    settle(archive)
+    found = ledger(archive, sources[0])
+    member = next(m for m in found.members.values() if m.released)
+    block, release = next(iter(member.released.items()))
+    holder = found.members[release.to]
+    row, column = holder.tile.hull.position(block)
+    archive.store.delete([f"products/{holder.prefix}/measurements/reflectance/r60m/b01/c/{row}/{column}"])
+    assert_recreates(archive, next(source for source in sources if source.id == member.product))
+    with pytest.raises(MissingObjectError):
+        read_band(archive, archive.product(holder.product), "B01")
+
+
+def test_damage_in_one_layer_does_not_keep_others_from_settling(archive: Archive) -> None:
+    damaged = [ToySource(name) for name in TILES]
+    sound = [replace(source, datastrip_start=START.replace(second=1), label="Y") for source in damaged]
+    put(archive, *damaged, *sound)
+    cut = next(
+        block
+        for block in sorted(archive.product(damaged[0].id).record.valid)
+        if not damaged[0].tile.footprint.contains(block.bounds)
+    )
+    archive.store.delete([object_of(archive, damaged[0], *damaged[0].tile.hull.position(cut))])
+    with pytest.raises(MissingObjectError, match="no such object"):
+        settle(archive)
+    assert any(member.released for member in ledger(archive, sound[0]).members.values())
+    assert_recreates(archive, *sound)
 
 
 def test_a_changed_pixel_in_the_store_is_an_error(archive: Archive) -> None:
