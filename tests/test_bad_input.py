@@ -23,7 +23,6 @@ from tests import safe_builder as builder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("safe")
 
 ROOT = Path(__file__).parents[1]
 IMAGES = "GRANULE/L1C_T32TMT_A043885_20250801T101859/IMG_DATA/T32TMT_20250801T101559"

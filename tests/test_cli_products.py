@@ -16,8 +16,6 @@ from cli.main import run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.xdist_group("safe")
-
 
 @pytest.fixture(scope="module")
 def settled(neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 PAIR = ("32UPC", "32UQC")
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:

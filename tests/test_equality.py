@@ -75,9 +75,6 @@ def document(proved: tuple[Path, Report]) -> Any:
     return json.loads((proved[0] / "equality.json").read_text())
 
 
-pytestmark = pytest.mark.xdist_group("equality")
-
-
 def test_every_product_has_a_certificate_that_says_equal(proved: tuple[Path, Report], document: Any) -> None:
     out, report = proved
     assert report.equal

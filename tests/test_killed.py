@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.layout import Band
 
-pytestmark = pytest.mark.xdist_group("safe")
 
 ROOT = Path(__file__).parents[1]
 DAYS_AGO = 2 * 86_400

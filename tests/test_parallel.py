@@ -249,7 +249,6 @@ def test_workers_are_as_many_as_cores_and_memory_allow(monkeypatch: pytest.Monke
     assert cluster.suggested_workers() == 1
 
 
-@pytest.mark.xdist_group("safe")
 def test_worker_processes_finish_although_one_is_killed(
     archive: Archive, neighbours: tuple[Path, Path], tmp_path: Path
 ) -> None:

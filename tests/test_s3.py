@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     # odc-geo 0.5 with affine 3 and shapely 2.2
     pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning"),

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from abut.lattice import Bounds
 
 pytestmark = [
-    pytest.mark.xdist_group("clients"),
     # odc-geo 0.5 with affine 3 and shapely 2.2; nothing that an archive could do about.
     pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning"),
