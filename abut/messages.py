@@ -8,6 +8,12 @@ from typing import Final
 
 from abut.errors import AbutError
 
+EXTRAS: Final = {
+    **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
+    "pcodec": "dense",
+}
+"""Which extra of the distribution brings a package that the reading library does without."""
+
 _DEBUG: Final = "\n\nDebug source:"
 _OBSTORE: Final = re.compile(r"Generic \w+ error: ")
 
@@ -31,13 +37,16 @@ def describe(error: BaseException, place: str = "") -> str:
     if isinstance(error, OSError) and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return _line(f"{' -> '.join(names)}: {error.strerror}" if names else _at(place, error.strerror))
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        return _line(_at(place, f"{error.name} is not installed: pip install 'abut[{EXTRAS[error.name]}]'"))
     text = _line(str(error))
     return _line(_at(place, f"{type(error).__name__}: {text}" if text else type(error).__name__))
 
 
 def is_expected(error: BaseException) -> bool:
     """Whether an error is one that users and their machines cause, so that its line says enough."""
-    return isinstance(error, AbutError | OSError | sqlite3.Error) or _is_obstore(error)
+    missing = isinstance(error, ModuleNotFoundError) and error.name in EXTRAS
+    return missing or isinstance(error, AbutError | OSError | sqlite3.Error) or _is_obstore(error)
 
 
 def _is_obstore(error: BaseException) -> bool:

@@ -63,6 +63,20 @@ import abut.archive, abut.legacy, abut.masks, abut.ledger, catalog, catalog.sqli
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
+def test_a_command_that_needs_an_extra_says_which(tmp_path: Path) -> None:
+    script = """
+import sys
+for name in ("rasterio", "affine"): sys.modules[name] = None
+from cli.main import run
+sys.exit(run(["ingest", ".", "--archive", sys.argv[1]]))
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "archive")]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is not installed: pip install 'abut[ingest]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_no_file_is_long() -> None:
     for package in ALLOWED:
         for path in modules(package):
