@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from abut import ledger as ledgers
-from abut.errors import DigestMismatchError, InvalidArchiveError, ProductNotFoundError
+from abut.errors import DigestMismatchError, InvalidArchiveError, MissingObjectError, ProductNotFoundError
 from abut.layout import RECORD
 from abut.ledger import Ledger, Member
 from abut.tiling import Tile, tile
@@ -132,12 +132,23 @@ def load(store: Store, product_id: str) -> Product:
         If it was never committed, or was removed.
     DigestMismatchError
         If its record is not the one that was committed.
+    MissingObjectError
+        If its record is gone.
     """
-    found = store.read(item_key(product_id))
-    item = json.loads(found.data) if found else None
-    if item is None or is_tombstone(item):
-        raise ProductNotFoundError(f"{store.url}: no product {product_id!r}")
-    return from_item(store, item)
+    missing: MissingObjectError | None = None
+    prefix = None
+    while True:
+        found = store.read(item_key(product_id))
+        item = json.loads(found.data) if found else None
+        if item is None or is_tombstone(item):
+            raise ProductNotFoundError(f"{store.url}: no product {product_id!r}")
+        if missing is not None and item["properties"]["abut:store"] == prefix:
+            raise missing
+        prefix = item["properties"]["abut:store"]
+        try:
+            return from_item(store, item)
+        except MissingObjectError as error:
+            missing = error  # damage, unless the product was removed or replaced since its item was read
 
 
 def from_item(store: Store, item: Mapping[str, Any]) -> Product:

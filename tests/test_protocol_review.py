@@ -15,7 +15,7 @@ import pytest
 
 from abut.archive import Archive, create_archive
 from abut.codec import encode_block
-from abut.errors import ConflictError, DigestMismatchError
+from abut.errors import ConflictError, DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.lattice import Block
 from abut.layout import BAND, RECORD, block_key
 from abut.ledger import Member, load
@@ -384,3 +384,64 @@ def test_a_check_keeps_no_more_than_a_product_or_two_in_memory(
     monkeypatch.setattr(checks, "_check_objects", count)
     check(archive)
     assert 1 <= most <= 2
+
+
+# A product is removed while another process is reading it
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUpStore(Store):
+    """A store in which something happens between the reading of a product's item and of its record."""
+
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
+
+    def get(self, key: str) -> bytes:
+        if key.endswith(RECORD) and self.meanwhile:
+            self.meanwhile.pop()()
+        return Store.get(self, key)
+
+
+def held_up(archive: Archive, meanwhile: Callable[[], object]) -> Archive:
+    store = archive.store
+    return replace(archive, store=HeldUpStore(store.url, store.backend, store.root, [meanwhile]))
+
+
+def test_a_product_that_is_removed_while_it_is_loaded_was_not_found_rather_than_damaged(archive: Archive) -> None:
+    source = ToySource("32TNP")
+    put(archive, source)
+    withdraw(archive, source.id)
+    with pytest.raises(ProductNotFoundError, match=source.id):
+        held_up(archive, lambda: purge(archive, grace=NOW)).product(source.id)
+
+
+def test_settle_passes_over_a_product_that_purge_removes_at_that_moment(archive: Archive) -> None:
+    gone, stays = ToySource("32TNP"), ToySource("32TPP")
+    put(archive, gone, stays)
+    withdraw(archive, gone.id)
+    settle(held_up(archive, lambda: purge(archive, grace=NOW)))
+    assert archive.product_ids() == [stays.id]
+    assert_recreates(archive, stays)
+
+
+def test_a_product_that_is_replaced_while_it_is_loaded_is_the_new_one(archive: Archive) -> None:
+    source = ToySource("32TNP")
+    put(archive, source)
+    before = archive.product(source.id)
+    withdraw(archive, source.id)
+
+    def replaced() -> None:
+        purge(archive, grace=NOW)
+        put(archive, source)
+
+    found = held_up(archive, replaced).product(source.id)
+    assert found.prefix != before.prefix
+    assert found == archive.product(source.id)
+
+
+def test_a_lost_record_of_a_committed_product_is_damage(archive: Archive) -> None:
+    source = ToySource("32TNP")
+    put(archive, source)
+    product = archive.product(source.id)
+    archive.store.delete([f"{product.folder}/{RECORD}"])
+    with pytest.raises(MissingObjectError, match=RECORD):
+        archive.product(source.id)
