@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from abut import legacy
 from abut.archive import Archive, create_archive
 from abut.errors import ConflictError, DuplicateProductError, ProductNotFoundError
 from abut.ledger import load
@@ -125,6 +127,10 @@ class FatefulStore(Store):
                 self.fate.around(partial(Store.delete, self, [key]), deciding=not key.startswith(".clock"))
 
 
+def one_thread(_: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)
+
+
 class Archives(RuleBasedStateMachine):
     """Ingest, settle, purge, withdraw, check --repair; crashes, interleavings, delayed deletes, old plans."""
 
@@ -136,7 +142,9 @@ class Archives(RuleBasedStateMachine):
         self.plans: list[tuple[str, Any]] = []
         self.wanted: dict[str, bool] = {}
         # Every claim counts as stale at once: runs take each other's attempts over and repair kills living ones.
-        self.patches = [mock.patch.object(claims, name, timedelta(0)) for name in ("STALE", "DEAD")]
+        self.patches: list[Any] = [mock.patch.object(claims, name, timedelta(0)) for name in ("STALE", "DEAD")]
+        # The scheduler knows workers, not threads: what a worker leaves to others it must wait for, one at a time.
+        self.patches.append(mock.patch.object(legacy, "ThreadPoolExecutor", one_thread))
         for patch in self.patches:
             patch.start()
 
