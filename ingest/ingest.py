@@ -90,13 +90,19 @@ def store_product(
     last = ConflictError(f"{source.id}: other runs keep committing this product; try again later")
     for _ in range(_TRIES):
         current, _version = read_item(archive.store, source.id)
+        replaces = attempt_named(current)
         if current is not None and not products.is_tombstone(current):
-            outcome = _compare(archive, source, products.from_item(archive.store, current))
+            try:
+                product = archive.product(source.id)
+            except ProductNotFoundError:
+                continue  # removed since its item was read
+            outcome = _compare(archive, source, product)
             if outcome is not None:
                 return outcome
+            replaces = product.prefix
         source.check()
         try:
-            record = _attempt(archive, source, attempt_named(current), threads, done)
+            record = _attempt(archive, source, replaces, threads, done)
         except ConflictError as error:
             last = error
             continue

@@ -445,3 +445,13 @@ def test_a_lost_record_of_a_committed_product_is_damage(archive: Archive) -> Non
     archive.store.delete([f"{product.folder}/{RECORD}"])
     with pytest.raises(MissingObjectError, match=RECORD):
         archive.product(source.id)
+
+
+def test_ingest_of_a_withdrawn_product_that_purge_removes_at_that_moment_stores_it_anew(archive: Archive) -> None:
+    source = ToySource("32TNP")
+    put(archive, source)
+    withdraw(archive, source.id)
+    outcome = ingest(held_up(archive, lambda: purge(archive, grace=NOW)), source, threads=1)
+    assert outcome.status == "ingested"
+    assert_recreates(archive, source)
+    assert check(archive, deep=True) == []
