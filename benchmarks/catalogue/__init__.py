@@ -1,0 +1,1 @@
+"""The STAC API on both databases, measured beside each other."""
