@@ -36,6 +36,12 @@ class Backend(Protocol):
     async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item as it is stored, withdrawn or not."""
 
+    async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
+        """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`.
+
+        Ids are ordered by code point, whatever the database's own order is; an empty `after` is the start.
+        """
+
     async def collections(self) -> list[dict[str, Any]]:
         """Return all collections as they are stored, by id."""
 
