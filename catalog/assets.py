@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from abut.lattice import Bounds
+    from abut.layout import Band
     from abut.metadata import BandMetadata, ProductMetadata
 
 PARTIAL: Final = (
@@ -21,6 +22,9 @@ PARTIAL: Final = (
     "(links abut:neighbour). Not the legacy tile."
 )
 """Said of every array whose blocks may be held by another product."""
+
+_NEW_COMMON_NAMES: Final = frozenset({"rededge071", "rededge075", "rededge078"})
+"""Common names that version 1 of the eo extension did not have."""
 
 _IMAGE_TYPES: Final = {".jp2": "image/jp2", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
@@ -119,6 +123,16 @@ def band_object(metadata: BandMetadata) -> dict[str, Any]:
     )
 
 
+def eo_bands(band: Band) -> list[dict[str, Any]]:
+    """Return ``eo:bands``, by which pystac and odc-stac know a band: ``odc.stac.load(items, bands=["blue"])``.
+
+    The bands are named by their common names, as Earth Search names them, so that odc-stac knows the three red edges
+    too: version 1 of the eo extension has but one common name for them.
+    """
+    named = {"common_name": band.common_name} if band.common_name not in _NEW_COMMON_NAMES else {}
+    return [{"name": band.common_name, **named}]
+
+
 def transform_of(bounds: Bounds, resolution: int) -> list[int]:
     """Return ``proj:transform`` of an array over some ground: the six numbers of the affine transform."""
     return [resolution, 0, bounds.left, 0, -resolution, bounds.top]
@@ -134,6 +148,7 @@ def band_asset(product: ProductMetadata, metadata: BandMetadata, prefix: str) ->
         "description": f"Digital numbers of top-of-atmosphere reflectance. {PARTIAL}",
         "roles": ["data", "reflectance"],
         "bands": [band_object(metadata)],
+        "eo:bands": eo_bands(band),
         "gsd": band.resolution,
         "nodata": 0,
         "data_type": "uint16",

@@ -6,8 +6,14 @@ from typing import Final
 
 _BASE: Final = "https://stac-extensions.github.io"
 
-EO: Final = f"{_BASE}/eo/v2.0.0/schema.json"
-"""Cloud cover; common names and wavelengths of bands."""
+DATACUBE: Final = f"{_BASE}/datacube/v2.3.0/schema.json"
+"""Dimensions of all products together."""
+EO: Final = f"{_BASE}/eo/v1.1.0/schema.json"
+"""Cloud cover; common names and wavelengths of bands.
+
+Version 1.1.0, which permits ``eo:bands`` beside STAC's own ``bands``: that is where pystac, and so odc-stac, look for
+common names. Version 2.0.0 forbids it. The fields of ``bands`` are named as version 2.0.0 names them.
+"""
 FILE: Final = f"{_BASE}/file/v2.1.0/schema.json"
 """Sizes of the legacy files."""
 GRID: Final = f"{_BASE}/grid/v1.1.0/schema.json"
@@ -22,6 +28,8 @@ PROJECTION: Final = f"{_BASE}/projection/v2.0.0/schema.json"
 """Zone, shapes and transforms."""
 RASTER: Final = f"{_BASE}/raster/v2.0.0/schema.json"
 """Scale and offset of the digital numbers."""
+RENDER: Final = f"{_BASE}/render/v2.0.0/schema.json"
+"""Pictures that tile servers can make."""
 SAT: Final = f"{_BASE}/sat/v1.2.0/schema.json"
 """Orbits."""
 SENTINEL2: Final = f"{_BASE}/sentinel-2/v1.0.0/schema.json"
@@ -36,7 +44,7 @@ ZARR: Final = f"{_BASE}/zarr/v1.1.0/schema.json"
 ITEM: Final = (EO, FILE, GRID, MGRS, PROCESSING, PRODUCT, PROJECTION, RASTER, SAT, SENTINEL2, TIMESTAMPS, VIEW, ZARR)
 """What every item declares."""
 
-COLLECTION: Final = (EO, MGRS, PROCESSING, PRODUCT, PROJECTION, RASTER, SAT, VIEW)
+COLLECTION: Final = (DATACUBE, EO, MGRS, PROCESSING, PRODUCT, PROJECTION, RASTER, RENDER, SAT, VIEW)
 """What the collection declares; the schemas of the others know no collections, or none without assets."""
 
 ZARR_GROUP_TYPE: Final = "application/vnd.zarr; version=3"

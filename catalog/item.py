@@ -30,6 +30,14 @@ __all__ = ["COLLECTION_ID", "Holding", "StoreDescription", "holding_of", "make_i
 COLLECTION_ID: Final = "sentinel-2-l1c"
 """Id of the collection of all items."""
 
+_ACQUISITION: Final = {
+    "INS-NOBS": "nominal",
+    "INS-DASC": "calibration",
+    "INS-ABSR": "calibration",
+    "INS-VIC": "calibration",
+}
+"""Kind of acquisition by type of datatake, where the words of the Product Specification Document say it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDescription:
@@ -138,6 +146,7 @@ def _properties(metadata: ProductMetadata, store: StoreDescription, bands: list[
             "processing:datetime": timestamp(metadata.generation_time),
             "processing:software": {"abut": __version__},
             "product:type": metadata.product_type,
+            "product:acquisition_type": _ACQUISITION.get(metadata.datatake_type),
             **_sentinel_properties(metadata),
             **_abut_properties(metadata, store),
         }

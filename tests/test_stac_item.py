@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from shapely.geometry import shape
 
 from abut.layout import BAND, BANDS
 from abut.tiling import tile
@@ -73,6 +75,51 @@ def test_collection_describes_the_assets_of_its_items() -> None:
     for key, template in templates.items():
         assert template["roles"] == assets[key]["roles"]
         assert template["type"] == assets[key]["type"]
+
+
+@pytest.mark.parametrize("band", BANDS, ids=lambda band: band.name)
+def test_common_names_are_said_in_both_ways_that_clients_read(band: Any) -> None:
+    """STAC 1.1 says them in `bands`, pystac and odc-stac read `eo:bands`, where three red edges had one name."""
+    asset = item()["assets"][band.name]
+    (described,) = asset["eo:bands"]
+    assert described["name"] == asset["bands"][0]["eo:common_name"] == band.common_name
+    assert described.get("common_name", "rededge")[:7] == band.common_name[:7]
+    assert make_collection().to_dict()["item_assets"][band.name]["eo:bands"] == [described]
+
+
+def test_acquisition_type_is_said_where_the_type_of_the_datatake_says_it() -> None:
+    kinds = {"INS-NOBS": "nominal", "INS-VIC": "calibration", "INS-RAW": None}
+    found = {kind: item(datatake_type=kind)["properties"].get("product:acquisition_type") for kind in kinds}
+    assert found == kinds
+
+
+def test_dimensions_of_the_collection_are_those_of_no_single_tile() -> None:
+    dimensions = make_collection().to_dict()["cube:dimensions"]
+    assert dimensions["band"]["values"] == list(BAND)
+    assert dimensions["time"]["extent"] == ["2015-06-27T10:25:31Z", None]
+    assert dimensions["x"]["extent"] == [-180, 180]
+    places = (item(place)["properties"]["abut:footprint"] for place in ("01CDH", "59XNP"))  # southern- and northernmost
+    latitudes = [y for place in places for y in shapely.get_coordinates(shape(place))[:, 1]]
+    assert dimensions["y"]["extent"] == [
+        pytest.approx(min(latitudes), abs=0.01),
+        pytest.approx(max(latitudes), abs=0.01),
+    ]
+
+
+def test_pictures_are_of_bands_that_there_are() -> None:
+    made = make_collection().to_dict()
+    for render in made["renders"].values():
+        assert set(render["assets"]) <= set(made["item_assets"])
+        assert len(render["rescale"]) == (1 if "expression" in render else len(render["assets"]))
+
+
+def test_collection_says_who_made_it_under_which_licence_and_how_to_cite_it() -> None:
+    made = make_collection()
+    assert made.license == "other"
+    assert {link.rel for link in made.links} >= {"license", "cite-as", "about"}
+    assert made.get_single_link("cite-as").href == next(  # type: ignore[union-attr] # asserted above
+        link["href"] for link in item()["links"] if link["rel"] == "cite-as"
+    )
 
 
 def test_item_is_strict_json() -> None:
