@@ -7,6 +7,7 @@ built anew says the same.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.places import GEOJSON
@@ -20,14 +21,21 @@ EXTENSION: Final = "https://stac-extensions.github.io/version/v1.2.0/schema.json
 RELATIONS: Final = frozenset({"latest-version", "predecessor-version", "successor-version"})
 """Relations of the links between versions."""
 
+_TO_SECONDS: Final = len("2023-08-23T09:55:59")
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
 
 def family(item: Mapping[str, Any]) -> str | None:
-    """Return what the versions of a product have in common, as text; None for what is no product of an archive."""
+    """Return what the versions of a product have in common, as text; None for what is no product of an archive.
+
+    Times count in whole seconds, as in the names of datatakes and datastrips.
+    """
     properties = item.get("properties", {})
     parts = [properties.get(name) for name in ("platform", "grid:code", "datetime", "abut:datastrip_start")]
     if not properties.get("abut:store") or None in parts:
         return None
-    return " ".join([str(item.get("collection")), *map(str, parts)])
+    platform, tile, *times = map(str, parts)
+    return " ".join([str(item.get("collection")), platform, tile, *(time[:_TO_SECONDS] for time in times)])
 
 
 def told(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -51,7 +59,7 @@ def told(items: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if len(live) > 1:
         for number, item in enumerate(live):
             item["links"] = [*item["links"], *_links(live, number)]
-            item["stac_extensions"] = sorted({*item.get("stac_extensions", []), EXTENSION})
+            item["stac_extensions"] = [*item["stac_extensions"], EXTENSION]
     return versions
 
 
@@ -69,12 +77,21 @@ def _untold(item: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _age(item: Mapping[str, Any]) -> tuple[Any, ...]:
+def _age(item: Mapping[str, Any]) -> tuple[tuple[int, ...], datetime, str]:
     """Baseline as numbers, then time of processing, then id: oldest first."""
     properties = item["properties"]
     baseline = str(properties.get("processing:version", ""))
-    numbers = tuple(int(part) if part.isdigit() else -1 for part in baseline.split("."))
-    return numbers, str(properties.get("processing:datetime", "")), str(item["id"])
+    numbers = tuple(int(part) if part.isdecimal() else -1 for part in baseline.split("."))
+    return numbers, _moment(properties.get("processing:datetime")), str(item["id"])
+
+
+def _moment(text: Any) -> datetime:
+    """Return a time, so that ``34Z`` comes before ``34.5Z``; what is none comes first."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return _NEVER
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _links(live: list[dict[str, Any]], number: int) -> list[dict[str, str]]:
