@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from abut import product as products
+from abut.catalogue import path_of, require_no_secret
 from abut.codec import PROFILES
-from abut.errors import InvalidArchiveError
+from abut.errors import ConflictError, InvalidArchiveError
 from abut.store import Store, open_store, require_conditional_writes
 from abut.unusable import explained
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from abut.product import Product
 
@@ -34,14 +35,19 @@ class Archive:
     profile: str
     """How all its blocks are encoded: one profile, so that a zone can be read as one array."""
     catalogue: str
-    """Path of its SQLite catalogue, absolute or relative to a local archive; empty if it has none."""
+    """Its catalogue as its settings name it, empty if it has none: a SQLite file, absolute or relative to a local
+    archive; ``postgresql://host/database``; or the URL of a STAC API."""
+
+    @property
+    def catalogue_url(self) -> str:
+        """What `catalog.opening.open_catalogue` opens: the absolute path of a file, or a URL; empty if it has none."""
+        path = self.catalogue_path
+        return self.catalogue if path is None else str(path)
 
     @property
     def catalogue_path(self) -> Path | None:
-        """Where the SQLite catalogue lies."""
-        if not self.catalogue:
-            return None
-        return self.store.root / self.catalogue if self.store.root else Path(self.catalogue)
+        """Where the catalogue lies if it is a SQLite file."""
+        return path_of(self.catalogue, self.store.root) if self.catalogue else None
 
     def product(self, product_id: str) -> Product:
         """Return a committed product.
@@ -83,14 +89,15 @@ def create_archive(url: str | os.PathLike[str], *, profile: str = "default", cat
     profile : str
         Encoding of the blocks of a new archive, see `abut.codec.PROFILES`.
     catalogue : str, optional
-        SQLite file of a new archive. Default: ``catalog.sqlite`` in a local archive, none on S3.
+        Catalogue of a new archive, see `Archive.catalogue`; empty for none. Passwords and tokens are no part of it:
+        they come from PGPASSWORD and ABUT_CATALOGUE_TOKEN. Default: ``catalog.sqlite`` in a local archive, none on S3.
 
     Raises
     ------
     UnsupportedStoreError
         If the store lacks locks or conditional writes, or can't be written.
     InvalidArchiveError
-        If something else lies there.
+        If something else lies there, or the catalogue is none, or has a secret in its URL.
     """
     if profile not in PROFILES:
         raise InvalidArchiveError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")
@@ -98,9 +105,41 @@ def create_archive(url: str | os.PathLike[str], *, profile: str = "default", cat
     require_conditional_writes(store)
     if catalogue is None:
         catalogue = "catalog.sqlite" if store.root else ""
-    settings = {"abut:archive": FORMAT, "profile": profile, "catalogue": catalogue}
-    store.swap(KEY, json.dumps(settings, indent=1).encode(), None)
+    store.swap(KEY, _settings(profile, _setting(catalogue, store)), None)
     return open_archive(store)
+
+
+def switch_catalogue(archive: Archive, catalogue: str) -> Archive:
+    """Give an archive another catalogue; what the old one lists is not copied.
+
+    Raises
+    ------
+    ConflictError
+        If its settings were changed since it was opened.
+    InvalidArchiveError
+        If the catalogue is none, or has a secret in its URL.
+    """
+    setting = _setting(catalogue, archive.store)
+    found = archive.store.read(KEY)
+    if found is None or open_archive(archive.store) != archive:
+        raise ConflictError(f"{archive.store.url}/{KEY}: was changed meanwhile; look at it and try again")
+    if archive.store.swap(KEY, _settings(archive.profile, setting), found.version) is None:
+        raise ConflictError(f"{archive.store.url}/{KEY}: was changed meanwhile; look at it and try again")
+    return replace(archive, catalogue=setting)
+
+
+def _setting(catalogue: str, store: Store) -> str:
+    """Return a catalogue as the settings name it: files of an archive that is no folder by their absolute path."""
+    if not catalogue:
+        return ""
+    path = path_of(require_no_secret(catalogue))
+    if path is None:
+        return require_no_secret(catalogue)
+    return str(path if store.root else path.resolve())
+
+
+def _settings(profile: str, catalogue: str) -> bytes:
+    return json.dumps({"abut:archive": FORMAT, "profile": profile, "catalogue": catalogue}, indent=1).encode()
 
 
 def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
@@ -124,6 +163,8 @@ def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
         settings = json.loads(found.data)
         if settings["abut:archive"] != FORMAT or settings["profile"] not in PROFILES:
             raise InvalidArchiveError(f"{store.url}/{KEY}: format {settings['abut:archive']} is not {FORMAT}")
+        if not isinstance(settings["catalogue"], str):
+            raise InvalidArchiveError(f"{store.url}/{KEY}: catalogue {settings['catalogue']!r} is no text")
         return Archive(store, settings["profile"], settings["catalogue"])
     except (KeyError, ValueError, TypeError) as error:
         if isinstance(error, InvalidArchiveError):

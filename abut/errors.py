@@ -49,3 +49,7 @@ class ConflictError(AbutError, RuntimeError):
 
 class ExportError(AbutError, OSError):
     """Something can't be written out: the target exists, the disk is full, or what was written reads back unequal."""
+
+
+class CatalogueError(AbutError, OSError):
+    """A catalogue can't be reached, or refuses; what the archive itself holds is not concerned."""

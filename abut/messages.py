@@ -11,6 +11,8 @@ from abut.errors import AbutError
 EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
     "pcodec": "dense",
+    **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),
+    **dict.fromkeys(("httpx", "jwt", "orjson", "stac_fastapi", "uvicorn"), "services"),
 }
 """Which extra of the distribution brings a package that the reading library does without."""
 
@@ -30,7 +32,7 @@ def describe(error: BaseException, place: str = "") -> str:
     """
     if isinstance(error, AbutError):
         return _line(str(error))
-    if isinstance(error, sqlite3.Error):
+    if _is_database(error):
         return _line(_at(place, f"catalogue: {error}"))
     if _is_obstore(error):
         return _line(_at(place, _OBSTORE.sub("", str(error).partition(_DEBUG)[0])))
@@ -46,7 +48,14 @@ def describe(error: BaseException, place: str = "") -> str:
 def is_expected(error: BaseException) -> bool:
     """Whether an error is one that users and their machines cause, so that its line says enough."""
     missing = isinstance(error, ModuleNotFoundError) and error.name in EXTRAS
-    return missing or isinstance(error, AbutError | OSError | sqlite3.Error) or _is_obstore(error)
+    return missing or isinstance(error, AbutError | OSError) or _is_database(error) or _is_obstore(error)
+
+
+def _is_database(error: BaseException) -> bool:
+    """By name: PostgreSQL's driver is an extra."""
+    return isinstance(error, sqlite3.Error) or any(
+        kind.__module__ == "psycopg" and kind.__name__ == "Error" for kind in type(error).__mro__
+    )
 
 
 def _is_obstore(error: BaseException) -> bool:

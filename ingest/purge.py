@@ -8,7 +8,6 @@ under way exclude each other, and a purge that dies is completed by the next.
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -17,7 +16,7 @@ from abut import product as products
 from abut.codec import decode_block
 from abut.errors import DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
-from catalog.sqlite import open_catalogue
+from catalog.opening import catalogue_of
 from ingest.commit import attempt_named, encode_item, read_item, tombstone
 from ingest.register import change_ledger, publish
 
@@ -125,8 +124,8 @@ def _delete(archive: Archive, member: Member) -> Iterator[int]:
 def _bury(archive: Archive, removed: Member) -> None:
     """Take a product out of the catalogue and leave a tombstone for its item, unless it was ingested anew."""
     store = archive.store
-    if archive.catalogue_path is not None:
-        with closing(open_catalogue(archive.catalogue_path)) as catalogue:
+    with catalogue_of(archive) as catalogue:
+        if catalogue is not None:
             row = catalogue.get(removed.product)
             if attempt_named(row) == removed.prefix:
                 catalogue.remove(removed.product)

@@ -7,7 +7,6 @@ newer ones, gainers before losers, and `check --repair` brings those in step tha
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from abut import product as products
 from abut.errors import ConflictError
 from catalog.collection import make_collection
 from catalog.item import Holding, holding_of, with_holding
-from catalog.sqlite import open_catalogue
+from catalog.opening import catalogue_of
 from ingest.commit import attempt_named, encode_item, read_item
 
 if TYPE_CHECKING:
@@ -71,6 +70,8 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
     ------
     ConflictError
         If it was withdrawn and can't simply be reinstated: it must be ingested under a new attempt.
+    CatalogueError
+        If it is a member now, but the catalogue could not be told.
     """
     _put_collection(archive)
     while True:
@@ -124,7 +125,13 @@ def restorable(ledger: Ledger, member: Member) -> bool:
 
 
 def publish(archive: Archive, before: Ledger, after: Ledger, *, also: Iterable[str] = ()) -> None:
-    """Bring the copies in items and catalogue in step with a changed ledger: gainers first, then losers."""
+    """Bring the copies in items and catalogue in step with a changed ledger: gainers first, then losers.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue can't be written; ledger and items are, and `check --repair` brings the catalogue in step.
+    """
     changed = [name for name, member in after.members.items() if before.members.get(name) != member]
     names = dict.fromkeys([*changed, *also])
 
@@ -136,7 +143,13 @@ def publish(archive: Archive, before: Ledger, after: Ledger, *, also: Iterable[s
 
 
 def publish_members(archive: Archive, ledger: Ledger, names: Iterable[str]) -> list[str]:
-    """Write what a ledger says of some products into their items and the catalogue; return the ids that changed."""
+    """Write what a ledger says of some products into their items, then the catalogue; return the ids that changed.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue can't be written; the items are.
+    """
     changed = []
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -147,8 +160,8 @@ def publish_members(archive: Archive, ledger: Ledger, names: Iterable[str]) -> l
                 rows.append(item)
             if different:
                 changed.append(name)
-    if archive.catalogue_path is not None:
-        with closing(open_catalogue(archive.catalogue_path)) as catalogue:
+    with catalogue_of(archive) as catalogue:
+        if catalogue is not None and rows:
             catalogue.upsert_many(rows)
     return changed
 

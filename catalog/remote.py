@@ -1,0 +1,272 @@
+"""A catalogue behind a STAC API with transactions: one of Abut, or as far as possible any other.
+
+To a server of Abut it is as good as a catalogue of one's own: items go and come as they lie in the archive, withdrawn
+ones too. Any other server keeps no withdrawn items, knows no revisions, and may change the links of what it is sent.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
+
+import httpx
+
+from abut.catalogue import without_secrets
+from abut.errors import CatalogueError
+from catalog.item import COLLECTION_ID
+from catalog.places import GENERATED
+from catalog.remote_http import Http, Patience, reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from types import TracebackType
+
+REGISTER: Final = "urn:abut:stac:register:1"
+"""Conformance class of servers that hand out items as they are stored, withdrawn ones too, to those who may."""
+
+BULK: Final = "urn:abut:stac:bulk:1"
+"""Conformance class of servers that take many items at once, by `catalog.interface`'s rule of revisions."""
+
+BATCH: Final = 200
+"""Items sent at once at most."""
+
+BATCH_BYTES: Final = 2_000_000
+"""Bytes of items sent at once, unless one alone has more."""
+
+PAGE: Final = 500
+"""Items asked for at once."""
+
+
+def open_remote(url: str, token: str = "", *, patience: Patience | None = None) -> RemoteCatalogue:
+    """Open the catalogue behind a STAC API.
+
+    Parameters
+    ----------
+    url : str
+        URL of its landing page.
+    token : str
+        Bearer token, with the scope ``abut:register`` on servers of Abut.
+    patience : Patience, optional
+        How long to try.
+
+    Raises
+    ------
+    CatalogueError
+        If it can't be reached, or is no STAC API.
+    """
+    http = Http(without_secrets(url).rstrip("/"), token, patience or Patience())
+    try:
+        landing = http.json("GET", "/")
+        classes = landing.get("conformsTo") if isinstance(landing, dict) else None
+        if not isinstance(classes, list):
+            raise CatalogueError(f"catalogue {http.url}: no STAC API (its answer has no conformsTo)")
+    except BaseException:
+        http.close()
+        raise
+    return RemoteCatalogue(http, is_abut=REGISTER in classes, has_bulk=BULK in classes)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCatalogue:
+    """A catalogue behind a STAC API; implements `catalog.interface.Catalogue`. Open one with `open_remote`."""
+
+    http: Http
+    """Connection to the API."""
+    is_abut: bool
+    """Whether it hands out items as they are stored."""
+    has_bulk: bool
+    """Whether it takes many items at once."""
+
+    @property
+    def url(self) -> str:
+        """URL of the API."""
+        return self.http.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.http.close()
+
+    def upsert_many(self, items: Iterable[Mapping[str, Any]]) -> int:
+        """Add or replace items, some hundreds at once; return how many were written.
+
+        Raises
+        ------
+        ValueError
+            If the server does not take an item; what it could take of the same batch is written.
+        CatalogueError
+            If the server can't be reached, or refuses.
+        """
+        return sum(self._send(collection, batch) for collection, batch in _batches(items))
+
+    def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:
+        """Take an item out, withdrawn or not; return whether it was listed."""
+        item = self.get(item_id, collection)
+        if item is None:
+            return False
+        if self.is_abut and collection == COLLECTION_ID and not item["properties"].get("abut:withdrawn"):
+            # such a server removes withdrawn items only, so that no one deletes what a search can find
+            item["properties"]["abut:withdrawn"] = True
+            self._put(item)
+        self.http.send("DELETE", _item_path(collection, item_id), but=(404,))
+        return True
+
+    def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
+        """Return an item, withdrawn or not, or None if it is not listed."""
+        if self.is_abut:
+            found: dict[str, Any] | None = self.http.json("GET", _register_path(collection, item_id), but=(404,))
+            return found
+        found = self.http.json("GET", _item_path(collection, item_id), but=(404,))
+        return None if found is None else _plain(found)
+
+    def revision(self, item_id: str, collection: str = COLLECTION_ID) -> int | None:
+        """Return the ledger revision of an item, withdrawn or not, or None if it is not listed."""
+        item = self.get(item_id, collection)
+        return None if item is None else int(item["properties"].get("abut:revision", 0))
+
+    def ids(self, collection: str = COLLECTION_ID) -> set[str]:
+        """Return the ids of all items of a collection, withdrawn ones included."""
+        if self.is_abut:
+            return {name for page in self._register(collection, names=True) for name in page}
+        return {item["id"] for item in self._found(collection, fields="id")}
+
+    def items(self, collection: str | None = None, *, withdrawn: bool = False) -> Iterator[dict[str, Any]]:
+        """Return all items, one after another, by collection and id; withdrawn ones too if asked for."""
+        names = [collection] if collection is not None else [one["id"] for one in self.collections()]
+        for name in names:
+            if not self.is_abut:
+                yield from sorted(self._found(name), key=lambda item: str(item["id"]))
+                continue
+            for page in self._register(name):
+                for item in page:
+                    if withdrawn or not item["properties"].get("abut:withdrawn"):
+                        yield item
+
+    def collections(self) -> list[dict[str, Any]]:
+        """Return the collections, by id."""
+        if self.is_abut:
+            found: list[dict[str, Any]] = self.http.json("GET", "/register")["collections"]
+            return found
+        pages = self._pages("/collections", {})
+        return sorted((_plain(one) for page in pages for one in page["collections"]), key=lambda one: str(one["id"]))
+
+    def put_collection(self, collection: Mapping[str, Any]) -> None:
+        """Add a collection, or replace the one of its id."""
+        path = f"/collections/{quote(collection['id'], safe='')}"
+        if self.http.send("PUT", path, body=collection, but=(404,)).status_code == httpx.codes.NOT_FOUND:
+            answer = self.http.send("POST", "/collections", body=collection, but=(409,))
+            if (
+                answer.status_code == httpx.codes.CONFLICT
+            ):  # another has added it, or the answer to a first try was lost
+                self.http.send("PUT", path, body=collection)
+
+    def remove_collection(self, collection: str) -> bool:
+        """Take a collection and its items out; return whether it was listed."""
+        path = f"/collections/{quote(collection, safe='')}"
+        if self.http.json("GET", path, but=(404,)) is None:
+            return False
+        if self.is_abut and collection == COLLECTION_ID:
+            for name in self.ids(collection):
+                self.remove(name, collection)
+        self.http.send("DELETE", path, but=(404,))
+        return True
+
+    def _send(self, collection: str, batch: list[Mapping[str, Any]]) -> int:
+        if not self.has_bulk:
+            return sum(self._put(item) for item in batch)
+        path = f"/collections/{quote(collection, safe='')}/bulk_items"
+        body = {"items": {item["id"]: item for item in batch}, "method": "upsert"}
+        answer = self.http.send("POST", path, body=body, but=(400, 404, 413))
+        if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(batch) > 1:
+            half = len(batch) // 2
+            return self._send(collection, batch[:half]) + self._send(collection, batch[half:])
+        if not answer.is_success:
+            raise ValueError(f"catalogue {self.url}: items of {collection!r}: {reason(answer)}")
+        done = answer.json()
+        if done["errors"]:
+            first = done["errors"][0]
+            raise ValueError(f"catalogue {self.url}: item {first['id']}: {first['msg']} ({len(done['errors'])} in all)")
+        return int(done["success"])
+
+    def _put(self, item: Mapping[str, Any]) -> bool:
+        """Add or replace one item; return whether it was written."""
+        collection, path = str(item["collection"]), _item_path(str(item["collection"]), str(item["id"]))
+        if not self.is_abut and item["properties"].get("abut:withdrawn"):  # it would be found
+            return self.http.send("DELETE", path, but=(404,)).is_success
+        answer = self.http.send("PUT", path, body=item, but=(400, 404, 409, 422))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            where = f"/collections/{quote(collection, safe='')}/items"
+            answer = self.http.send("POST", where, body=item, but=(400, 404, 409, 422))
+            if answer.status_code == httpx.codes.CONFLICT:  # the answer to a first try was lost, or another was faster
+                answer = self.http.send("PUT", path, body=item, but=(400, 404, 409, 422))
+        if answer.status_code == httpx.codes.CONFLICT:
+            return False
+        if not answer.is_success:
+            raise ValueError(f"catalogue {self.url}: item {item['id']}: {reason(answer)}")
+        return True
+
+    def _register(self, collection: str, *, names: bool = False) -> Iterator[list[Any]]:
+        """Pages of all that a server of Abut has of a collection: ids, or items as they are stored."""
+        after = ""
+        while True:
+            query = {"after": after, "limit": PAGE * (20 if names else 1), "names": str(names).lower()}
+            page = self.http.json("GET", f"/register/{quote(collection, safe='')}", query=query, but=(404,))
+            if page is None:
+                return
+            yield page["ids" if names else "items"]
+            if page["next"] is None:
+                return
+            after = page["next"]
+
+    def _found(self, collection: str, **query: str) -> Iterator[dict[str, Any]]:
+        for page in self._pages(f"/collections/{quote(collection, safe='')}/items", {"limit": str(PAGE), **query}):
+            for item in page["features"]:
+                yield _plain(item)
+
+    def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        page = self.http.json("GET", path, query=query, but=(404,))
+        while page is not None:
+            yield page
+            following = [link["href"] for link in page.get("links", []) if link["rel"] == "next"]
+            page = self.http.json("GET", following[0]) if following else None
+
+
+def _item_path(collection: str, item: str) -> str:
+    return f"/collections/{quote(collection, safe='')}/items/{quote(item, safe='')}"
+
+
+def _register_path(collection: str, item: str) -> str:
+    return f"/register/{quote(collection, safe='')}/{quote(item, safe='')}"
+
+
+def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an item or collection without the links that its server made."""
+    links = [link for link in document.get("links", []) if link["rel"] not in GENERATED]
+    return {**document, "links": links}
+
+
+def _batches(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Cut items into what is sent at once: of one collection, no id twice, not too many and not too large."""
+    batch: list[Mapping[str, Any]] = []
+    names: set[str] = set()
+    collection, size = "", 0
+    for item in items:
+        if not item.get("id") or not item.get("collection"):
+            raise ValueError(f"item {item.get('id')!r} has no id or no collection")
+        more = len(json.dumps(item, separators=(",", ":")))
+        full = len(batch) == BATCH or size + more > BATCH_BYTES
+        if batch and (full or item["collection"] != collection or item["id"] in names):
+            yield collection, batch
+            batch, names, size = [], set(), 0
+        batch.append(item)
+        names.add(str(item["id"]))
+        collection, size = str(item["collection"]), size + more
+    if batch:
+        yield collection, batch
