@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from starlette.responses import Response
@@ -12,17 +13,6 @@ from abut.messages import describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-CODES: Final = {
-    400: "BadRequest",
-    404: "NotFound",
-    405: "MethodNotAllowed",
-    413: "ContentTooLarge",
-    416: "RangeNotSatisfiable",
-    500: "InternalServerError",
-    503: "ServiceUnavailable",
-}
-"""Names of the statuses in error bodies."""
 
 _LOG: Final = logging.getLogger("abut.services")
 
@@ -33,7 +23,7 @@ def problem(status: int, description: str, headers: Mapping[str, str] | None = N
     Parameters
     ----------
     status : int
-        One of `CODES`.
+        Status of HTTP.
     description : str
         What is wrong, in one line.
     headers : mapping, optional
@@ -41,7 +31,8 @@ def problem(status: int, description: str, headers: Mapping[str, str] | None = N
     **more : str
         Further members of the body.
     """
-    body = {"code": CODES[status], "description": description, **more}
+    code = "".join(word.capitalize() for word in HTTPStatus(status).phrase.replace("-", " ").split())
+    body = {"code": code, "description": description, **more}
     return Response(
         json.dumps(body, ensure_ascii=False),
         status,
