@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("cli.verify", "Compare SAFE products with an archive, pixel by pixel."),
     "recreate": ("cli.recreate", "Write legacy tiles, as GeoTIFF or as SAFE."),
     "list": ("cli.list", "List the products of an archive."),
+    "serve": ("cli.serve", "Serve an archive over HTTP: STAC API and objects."),
     "demo": ("cli.demo", "See the main job done, with proof and picture."),
     "equality": ("cli.equality", "Prove it for your own products: certificates, histograms, a page."),
     "version": ("cli.version", "Say which version this is."),

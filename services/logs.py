@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, override
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
-from services.answers import CODES, problem
+from services.answers import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,15 +69,16 @@ class JsonFormatter(logging.Formatter):
 
     @override
     def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "request", None)
         line: dict[str, Any] = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": "request" if fields else record.getMessage(),
         }
         if request_id():
             line["request_id"] = request_id()
-        line |= getattr(record, "request", {})
+        line |= fields or {}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -163,7 +164,6 @@ class _Answer:
         if self.status and not self._held:
             return
         self._held, self.status = [], 0
-        status = status if status in CODES else 500
         await problem(status, description, request_id=self._name)(scope, receive, self.send)
         await self.flush()
 

@@ -1,0 +1,77 @@
+"""`abut serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import archive_option, debug_option, json_option
+from cli.output import print_json
+from cli.status import REFUSED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.app import Part
+
+
+@click.command
+@archive_option()
+@click.option(
+    "--catalogue", metavar="FILE|URL", help="Catalogue to use instead of the archive's own.  [ABUT_CATALOGUE]"
+)
+@click.option("--host", help="Address to listen on; 0.0.0.0 for all.  [ABUT_HOST; default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port; 0 for any that is free.  [ABUT_PORT; default: 8000]")
+@click.option("--workers", type=int, help="Processes that answer.  [ABUT_WORKERS; default: 1]")
+@click.option("--public-url", metavar="URL", help="URL of the service as clients see it.  [ABUT_PUBLIC_URL]")
+@click.option("--log-format", type=click.Choice(["auto", "json", "text"]), help="[ABUT_LOG_FORMAT; default: auto]")
+@json_option("Print where it listens as one line of JSON.")
+@debug_option()
+def command(
+    *,
+    archive: str,
+    catalogue: str | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    public_url: str | None,
+    log_format: str | None,
+    as_json: bool,
+) -> int:
+    """Serve an archive over HTTP: the STAC API, and the objects that its items name.
+
+    It answers until SIGINT (Ctrl-C) or SIGTERM; requests in flight are finished. All settings are environment
+    variables too, see docs/serving.md.
+
+    \b
+    abut serve --archive l1c
+    abut serve --archive s3://bucket/l1c --catalogue postgresql://db/stac --host 0.0.0.0 --workers 4
+    """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
+    from services.app import archive_parts  # noqa: PLC0415 - an extra
+    from services.serving import listen, serve  # noqa: PLC0415 - an extra
+    from services.settings import load_settings  # noqa: PLC0415 - an extra
+
+    settings = load_settings(
+        archive=archive,
+        catalogue=catalogue,
+        host=host,
+        port=port,
+        workers=workers,
+        public_url=public_url,
+        log_format=log_format,
+    )
+    mounted = archive_parts(settings)
+    listening = listen(settings.host, settings.port)
+    _announce(listening.url, settings.public_url, settings.archive, mounted, as_json=as_json)
+    return 0 if serve(settings, listening) else REFUSED
+
+
+def _announce(url: str, public_url: str | None, archive: str, mounted: Sequence[Part], *, as_json: bool) -> None:
+    if as_json:
+        parts = [{"path": part.path, "title": part.title} for part in mounted]
+        print_json({"url": url, "public_url": public_url or url, "archive": archive, "parts": parts}, indent=None)
+        return
+    click.echo(f"abut: serving {archive} at {url}" + (f" for {public_url}" if public_url else ""))
+    for part in mounted:
+        click.echo(f"  {public_url or url}{part.path}  {part.title}")

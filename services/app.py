@@ -1,0 +1,151 @@
+"""One application that mounts all others, for one machine or one container."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from abut import __version__
+from abut.archive import open_archive
+from catalog.places import ItemLink, Places
+from services.answers import problem
+from services.health import health_routes, store_probe
+from services.logs import HEADER, with_logs
+from services.objects import objects_of
+from services.proxy import BASE, Front, behind
+from services.zarr import zarr_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from starlette.requests import HTTPConnection, Request
+    from starlette.types import ASGIApp
+
+    from abut.archive import Archive
+    from services.health import Probe
+    from services.settings import Settings
+
+ZARR_TYPE: Final = "application/vnd.zarr; version=3"
+"""Media type of a product's group."""
+
+_EXPOSED: Final = ("Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified", HEADER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """An application that is mounted."""
+
+    path: str
+    """Where, such as ``/zarr``."""
+    title: str
+    """What it is, for the index."""
+    app: ASGIApp
+    """The application; if it is one of Starlette or FastAPI, its lifespan runs with that of the whole."""
+    rel: str = "related"
+    """Relation of its link in the index."""
+    probes: tuple[tuple[str, Probe], ...] = ()
+    """What has to answer before it can, by name."""
+    item_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
+    """Makes the links that each item of the STAC API gets because this is mounted, from the service's URL."""
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """Return the whole service.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the operator decided.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If there is no archive, or it has no catalogue that can be served.
+    UnsupportedStoreError
+        If its store can't be reached.
+    """
+    return assemble(settings, archive_parts(settings))
+
+
+def archive_parts(settings: Settings) -> list[Part]:
+    """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
+    archive = open_archive(settings.archive)
+    return [zarr_part(settings, archive)]
+
+
+def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
+    """Return an application with some parts, an index and health checks, which logs and knows its proxies."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for part in mounted:
+                if isinstance(part.app, Starlette):
+                    await stack.enter_async_context(part.app.router.lifespan_context(part.app))
+            yield
+
+    async def index(request: Request) -> Response:
+        return _index(request.scope[BASE], mounted)
+
+    probes = dict(probe for part in mounted for probe in part.probes)
+    app = Starlette(
+        routes=[
+            Route("/", index),
+            *health_routes(probes),
+            *(Mount(part.path, part.app) for part in mounted),
+        ],
+        lifespan=lifespan,
+        exception_handlers={HTTPException: _refused},
+    )
+    app.router.redirect_slashes = False
+    return with_logs(behind(app, Front(settings.trusted_proxies, settings.public_url)))
+
+
+def zarr_part(settings: Settings, archive: Archive) -> Part:
+    """Return the archive's objects as a part."""
+    return Part(
+        path="/zarr",
+        title="Objects of the archive, read only",
+        app=CORSMiddleware(
+            zarr_app(archive.store),
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD"],
+            allow_headers=["Range", "If-None-Match", "If-Modified-Since", "If-Range", HEADER],
+            expose_headers=_EXPOSED,
+            max_age=86_400,
+        ),
+        probes=(("store", store_probe(objects_of(archive.store), archive.store.url)),),
+        item_links=lambda base: (
+            ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group"),
+        ),
+    )
+
+
+def places_of(connection: HTTPConnection, settings: Settings, mounted: Sequence[Part]) -> Places:
+    """Return where the client of a request finds things."""
+    base: str = connection.scope[BASE]
+    links = tuple(link for part in mounted for link in part.item_links(base))
+    return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links)
+
+
+def _index(base: str, mounted: Sequence[Part]) -> Response:
+    links = [
+        {"rel": "self", "href": f"{base}/", "type": "application/json", "title": "This page"},
+        *({"rel": part.rel, "href": f"{base}{part.path}", "title": part.title} for part in mounted),
+        {"rel": "status", "href": f"{base}/readyz", "type": "application/json", "title": "Whether it can answer"},
+    ]
+    body = {"title": "Abut", "version": __version__, "links": links}
+    return Response(json.dumps(body, indent=1), headers={"cache-control": "no-cache"}, media_type="application/json")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler of no other
+    return problem(error.status_code, error.detail, error.headers)

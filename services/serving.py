@@ -1,0 +1,106 @@
+"""Running the service: a socket, one process or several, and an end that lets requests in flight finish."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from abut.errors import AbutError
+from services.app import create_app
+from services.logs import configure_logging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp
+
+    from services.settings import Settings
+
+
+class AddressError(AbutError, OSError):
+    """The service can't listen where it is to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A socket that clients can connect to already."""
+
+    socket: socket.socket
+    """The socket."""
+    url: str
+    """Where it listens, as a URL."""
+
+
+def listen(host: str, port: int) -> Listening:
+    """Begin to listen.
+
+    Raises
+    ------
+    AddressError
+        If there is no such address here, the port is in use, or it is not permitted.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise AddressError(f"{host}:{port}: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise AddressError(f"{host}:{port}: {error.strerror}") from error
+    listener.set_inheritable(True)
+    name = f"[{host}]" if ":" in host else host
+    return Listening(listener, f"http://{name}:{listener.getsockname()[1]}")
+
+
+def serve(settings: Settings, listening: Listening) -> bool:
+    """Answer until the process is told to end by SIGINT or SIGTERM; return whether it could begin to."""
+    configure_logging(settings.log_level, settings.log_format)
+    config = uvicorn.Config(
+        partial(served_app, settings),
+        factory=True,
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # services.proxy does more
+        lifespan="on",
+        timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_keep_alive=75,
+        ws="none",
+    )
+    with _endings(), listening.socket:
+        if settings.workers > 1:
+            supervisor = Multiprocess(config, [listening.socket])
+            supervisor.run()
+            return all(process.exitcode in (0, -signal.SIGTERM, -signal.SIGINT) for process in supervisor.processes)
+        server = uvicorn.Server(config)
+        server.run([listening.socket])
+        return server.started
+
+
+def served_app(settings: Settings) -> ASGIApp:
+    """Return the application of a worker, which has logs of its own to set up."""
+    configure_logging(settings.log_level, settings.log_format)
+    return create_app(settings)
+
+
+@contextlib.contextmanager
+def _endings() -> Iterator[None]:
+    """Take the signals that end a service for its regular end: uvicorn raises them once more when it is done."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,136 @@
+"""What an operator decides: environment variables ``ABUT_...``, the same for all parts of the service."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from abut.errors import AbutError
+
+PREFIX: Final = "ABUT_"
+"""What the names of all variables begin with."""
+
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
+_BASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s?#]+", re.ASCII)
+
+
+class InvalidSettingError(AbutError, ValueError):
+    """A variable or option has a value that can't be used."""
+
+
+def _listed(value: object) -> object:
+    """Split what is separated by commas or spaces."""
+    return tuple(part for part in re.split(r"[,\s]+", value) if part) if isinstance(value, str) else value
+
+
+type Listed[T] = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_listed)]
+"""Several values, separated by commas or spaces."""
+
+
+class Settings(BaseSettings):
+    """Settings of the services; get them with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    archive: str
+    """The archive: a folder, or ``s3://bucket/prefix``."""
+    catalogue: SecretStr | None = None
+    """Catalogue to use instead of the archive's own: a SQLite file or ``postgresql://...``; may hold a password."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8000, ge=0, le=65535)
+    """Port to listen on; 0: any that is free."""
+    workers: int = Field(1, ge=1, le=64)
+    """Processes that answer."""
+    shutdown_seconds: int = Field(30, ge=0, le=3600)
+    """How long requests in flight may take after the service was told to end."""
+
+    public_url: str | None = None
+    """URL under which clients see the service, where that is not what their requests say."""
+    trusted_proxies: Listed[IPv4Network | IPv6Network] = (ip_network("127.0.0.0/8"), ip_network("::1"))
+    """Networks of proxies whose ``Forwarded`` and ``X-Forwarded-...`` headers are believed."""
+    products_url: str | None = None
+    """Where clients find the archive's folder ``products``: a bucket or CDN; default: this service's ``/zarr``."""
+    cors_origins: Listed[str] = ("*",)
+    """Web sites whose pages may read answers."""
+
+    max_body: int = Field(1_000_000, ge=1)
+    """Largest body of a search, in bytes."""
+    max_written_body: int = Field(64_000_000, ge=1)
+    """Largest body of a transaction, in bytes."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least level that is logged."""
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """``json``: an object a line; ``text``: for people; ``auto``: text on a terminal, else JSON."""
+
+    @field_validator("archive")
+    @classmethod
+    def _require_name(cls, value: str) -> str:
+        if not value.strip() or "\0" in value:
+            raise ValueError(f"{value!r} names no archive")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_public_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.rstrip("/"))
+        plain = (
+            parts.scheme in ("http", "https") and parts.hostname and not (parts.query or parts.fragment or "@" in value)
+        )
+        if not plain or not _PATH.fullmatch(parts.path):
+            raise ValueError(f"{value!r} is not a URL such as https://example.org/abut")
+        return value.rstrip("/")
+
+    @field_validator("products_url")
+    @classmethod
+    def _check_products_url(cls, value: str | None) -> str | None:
+        if value is not None and not _BASE.fullmatch(value):
+            raise ValueError(f"{value!r} is not a URL such as s3://bucket/l1c/products")
+        return value.rstrip("/") if value else None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings from the environment.
+
+    Parameters
+    ----------
+    **given : any
+        Values that go before the environment's; None: not given.
+
+    Raises
+    ------
+    InvalidSettingError
+        If one is missing or can't be used; the message names the variable, and the value unless it is secret.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidSettingError(
+            "; ".join(_explained(problem) for problem in error.errors(include_url=False))
+        ) from None
+
+
+def _explained(problem: Any) -> str:
+    name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
+    if problem["type"] == "missing":
+        return f"{name} is not set"
+    secret = Settings.model_fields.get(str(problem["loc"][0]))
+    text = problem["msg"].removeprefix("Value error, ")
+    shown = "" if secret is None or "Secret" in str(secret.annotation) else f"={problem.get('input', '')!s:.100}"
+    return f"{name}{shown}: {text}"
