@@ -1,0 +1,55 @@
+"""What is checked of every request before it is answered.
+
+Parameters that an operation does not have are refused, as OGC API Features demands: a misspelt filter that is
+ignored returns everything, and nobody notices. So are parameters that are given twice.
+"""
+
+from __future__ import annotations
+
+import email.message
+
+from fastapi import params
+from fastapi.dependencies.utils import get_flat_params
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+
+from catalog.literals import quoted
+
+
+async def check(request: Request) -> None:
+    """Raise what is wrong with a request as such: names of parameters, characters, type of its body."""
+    if "\0" in request.scope["path"]:
+        raise HTTPException(404, f"no resource {quoted(request.scope['path'])}")
+    route = request.scope["route"]
+    if isinstance(route, APIRoute):
+        fields = [field for field in get_flat_params(route.dependant) if isinstance(field.field_info, params.Query)]
+        _check_parameters(request, [field.alias for field in fields])
+        if route.body_field is not None:
+            await _check_body(request)
+
+
+def _check_parameters(request: Request, known: list[str]) -> None:
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"parameter {quoted(name)} is unknown here; there are {', '.join(known) or 'none'}")
+        if names.count(name) > 1:
+            raise ValueError(f"{name}: given more than once; lists are separated by commas")
+        if "\0" in (value := request.query_params[name]):
+            raise ValueError(f"{name}: {quoted(value)} has the character \\u0000")
+
+
+async def _check_body(request: Request) -> None:
+    body = await request.body()
+    kind = request.headers.get("content-type", "")
+    message = email.message.Message()
+    message["content-type"] = kind
+    if (
+        body
+        and message.get_content_type() != "application/json"
+        and not message.get_content_subtype().endswith("+json")
+    ):
+        raise HTTPException(415, f"a body of type {quoted(kind)} is not JSON")
+    if b"\\u0000" in body:
+        raise ValueError("body: has the character \\u0000")

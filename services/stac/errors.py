@@ -1,0 +1,80 @@
+"""Which error becomes which HTTP status, always with the body of STAC API: ``code`` and ``description``.
+
+Errors that are not in the table are the server's fault. The client learns no more than that; who runs the
+application logs them (`services.logs`, or uvicorn alone).
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.exceptions import RequestValidationError
+from stac_fastapi.types.errors import ConflictError, ForeignKeyError, InvalidQueryParameter, NotFoundError
+from starlette.exceptions import HTTPException
+
+from catalog.literals import quoted
+from services.answers import problem, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+STATUS: Final[Mapping[type[Exception], int]] = {
+    ValueError: 400,
+    InvalidQueryParameter: 400,
+    NotFoundError: 404,
+    ForeignKeyError: 404,
+    ConflictError: 409,
+    OSError: 503,
+    sqlite3.OperationalError: 503,
+}
+"""Status by error. `HTTPException` brings its own; `RequestValidationError` is 400; what is not here is 500."""
+
+_log: Final = logging.getLogger("abut.services")
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make an application answer errors as the table says."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, _known)
+    app.add_exception_handler(HTTPException, _chosen)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unknown)
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    if status == 503:
+        return unavailable(error, "catalogue")
+    _log.debug("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    return problem(status, " ".join(str(error).split()))
+
+
+async def _chosen(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the handler of no other
+    return problem(error.status_code, str(error.detail), error.headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler of no other
+    return problem(400, "; ".join(dict.fromkeys(_said(one) for one in error.errors()[:3])))
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """Return parameter, value and reason of one error of validation."""
+    kind, *path = error["loc"]
+    if error["type"] == "json_invalid":
+        return f"body: not JSON ({error['ctx']['error']})"
+    name = ".".join(map(str, path)) or str(kind)
+    if error["type"] == "missing":
+        return f"{name}: missing"
+    return f"{name}: {quoted(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+async def _unknown(_request: Request, _error: Exception) -> Response:
+    return problem(500, "the server failed to answer; its log says why")

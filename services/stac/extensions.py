@@ -1,0 +1,75 @@
+"""The extensions of STAC API that are implemented, and the conformance classes that say so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from stac_fastapi.extensions import (
+    CollectionSearchExtension,
+    FieldsExtension,
+    FilterExtension,
+    FreeTextExtension,
+    QueryExtension,
+    SortExtension,
+    TokenPaginationExtension,
+)
+from stac_fastapi.extensions.collection_search import CollectionSearchConformanceClasses
+from stac_fastapi.extensions.fields import FieldsConformanceClasses
+from stac_fastapi.extensions.filter import FilterConformanceClasses
+from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
+from stac_fastapi.extensions.query import QueryConformanceClasses
+from stac_fastapi.extensions.sort.sort import ItemCollectionSortExtension, SearchSortExtension, SortConformanceClasses
+from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
+
+from services.stac.aggregation import AggregationClient, Aggregations
+from services.stac.queryables import QueryablesClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stac_fastapi.types.extension import ApiExtension
+    from starlette.requests import Request
+
+    from catalog.places import Places
+    from services.stac.collections import Shelf
+
+_CHILDREN: Final = "https://api.stacspec.org/v1.0.0/browseable"
+
+CORE: Final = [*map(str, BASE_CONFORMANCE_CLASSES)]
+"""Conformance classes without extensions."""
+
+CQL2: Final = [
+    FilterConformanceClasses.CQL2_TEXT,
+    FilterConformanceClasses.CQL2_JSON,
+    FilterConformanceClasses.BASIC_CQL2,
+    FilterConformanceClasses.ADVANCED_COMPARISON_OPERATORS,
+    FilterConformanceClasses.BASIC_SPATIAL_FUNCTIONS,
+]
+"""Conformance classes of CQL2 that both databases answer wholly."""
+
+
+def extensions(shelf: Shelf, places: Callable[[Request], Places]) -> list[ApiExtension]:
+    """Return the extensions that read."""
+    queryables = QueryablesClient(shelf=shelf, places=places)
+    aggregation = AggregationClient(backend=shelf.backend, shelf=shelf, places=places)
+    return [
+        TokenPaginationExtension(),
+        FieldsExtension(conformance_classes=[*map(str, FieldsConformanceClasses)]),
+        QueryExtension(conformance_classes=[str(QueryConformanceClasses.SEARCH), str(QueryConformanceClasses.ITEMS)]),
+        SearchSortExtension(client=queryables),
+        ItemCollectionSortExtension(client=queryables),
+        SortExtension(conformance_classes=[str(SortConformanceClasses.COLLECTION_SEARCH_SORT)]),
+        FilterExtension(
+            client=queryables,
+            conformance_classes=[
+                str(FilterConformanceClasses.FILTER),
+                str(FilterConformanceClasses.SEARCH),
+                str(FilterConformanceClasses.ITEMS),
+                str(FilterConformanceClasses.COLLECTIONS),
+                *map(str, CQL2),
+            ],
+        ),
+        FreeTextExtension(conformance_classes=[str(FreeTextConformanceClasses.COLLECTIONS)]),
+        CollectionSearchExtension(conformance_classes=[*map(str, CollectionSearchConformanceClasses)]),
+        Aggregations(client=aggregation),
+    ]

@@ -1,0 +1,204 @@
+"""The OpenAPI document: FastAPI's, with the answers that are really given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.openapi.utils import get_openapi
+
+from services.stac.landing import STAC_VERSION
+from services.stac.render import JSON, JSON_SCHEMA
+from services.stac.stream import MEDIA_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+GEOJSON: Final = "application/geo+json"
+
+_METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
+
+_STAC: Final = {"type": "object", "properties": {"stac_version": {"type": "string", "examples": [STAC_VERSION]}}}
+
+_LINKS: Final = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["rel", "href"],
+        "properties": {"rel": {"type": "string"}, "href": {"type": "string", "format": "uri-reference"}},
+    },
+}
+
+
+def _object(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "required": required, "properties": properties}
+
+
+SCHEMAS: Final = {
+    "Problem": _object(
+        ["code", "description"],
+        code={"type": "string", "description": "For programs."},
+        description={"type": "string", "description": "For people: what is wrong, with the value."},
+    ),
+    "LandingPage": _object(
+        ["type", "id", "stac_version", "description", "conformsTo", "links"],
+        type={"const": "Catalog"},
+        id={"type": "string"},
+        stac_version={"type": "string"},
+        description={"type": "string"},
+        conformsTo={"type": "array", "items": {"type": "string", "format": "uri"}},
+        links=_LINKS,
+    ),
+    "Conformance": _object(["conformsTo"], conformsTo={"type": "array", "items": {"type": "string", "format": "uri"}}),
+    "CollectionOrPart": _object(["id"], id={"type": "string"}, links=_LINKS),
+    "Collections": _object(
+        ["collections", "links"],
+        collections={"type": "array", "items": {"$ref": "#/components/schemas/CollectionOrPart"}},
+        links=_LINKS,
+        numberMatched={"type": "integer", "minimum": 0},
+        numberReturned={"type": "integer", "minimum": 0},
+    ),
+    "StacCollection": _object(
+        ["type", "id", "stac_version", "description", "license", "extent", "links"],
+        type={"const": "Collection"},
+        id={"type": "string"},
+        stac_version={"type": "string"},
+        extent={"type": "object", "required": ["spatial", "temporal"]},
+        links=_LINKS,
+    ),
+    "StacItem": _object(
+        ["type", "id", "stac_version", "geometry", "properties", "links", "assets", "collection"],
+        type={"const": "Feature"},
+        id={"type": "string"},
+        stac_version={"type": "string"},
+        geometry={"type": ["object", "null"]},
+        properties={"type": "object"},
+        links=_LINKS,
+        assets={"type": "object"},
+        collection={"type": "string"},
+    ),
+    "ItemOrPart": _object(["id", "collection"], id={"type": "string"}, collection={"type": "string"}, links=_LINKS),
+    "FeatureCollection": _object(
+        ["type", "features", "links", "numberReturned"],
+        **{
+            "type": {"const": "FeatureCollection"},
+            "features": {"type": "array", "items": {"$ref": "#/components/schemas/ItemOrPart"}},
+            "links": _LINKS,
+            "numberReturned": {"type": "integer", "minimum": 0},
+            "numberMatched": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "Of the whole search; on its first page, where it is known.",
+            },
+            "abut:completed": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "With `complete`: items of this page that were added, for the blocks they hold.",
+            },
+        },
+    ),
+    "JsonSchema": _object(["$schema", "$id", "type", "properties"], properties={"type": "object"}),
+    "AggregationCollection": _object(
+        ["type", "aggregations", "links"],
+        type={"const": "AggregationCollection"},
+        aggregations={
+            "type": "array",
+            "items": _object(["name", "data_type"], name={"type": "string"}, data_type={"type": "string"}),
+        },
+        links=_LINKS,
+    ),
+}
+"""Schemas of answers. Items and collections are described by STAC itself, at length; here is what all of them have."""
+
+_ANSWERS: Final = {
+    "/": (JSON, "LandingPage"),
+    "/conformance": (JSON, "Conformance"),
+    "/collections": (JSON, "Collections"),
+    "/collections/{collection_id}": (JSON, "StacCollection"),
+    "/collections/{collection_id}/items": (GEOJSON, "FeatureCollection"),
+    "/collections/{collection_id}/items/{item_id}": (GEOJSON, "StacItem"),
+    "/search": (GEOJSON, "FeatureCollection"),
+    "/queryables": (JSON_SCHEMA, "JsonSchema"),
+    "/sortables": (JSON_SCHEMA, "JsonSchema"),
+    "/aggregations": (JSON, "AggregationCollection"),
+    "/aggregate": (JSON, "AggregationCollection"),
+}
+
+_READS_WITH_BODY: Final = ("/search", "/aggregate", "/aggregations")
+
+_STREAMED: Final = ("/search", "/collections/{collection_id}/items")
+
+
+def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """Return what describes an application, to take the place of its method ``openapi``."""
+
+    def openapi() -> dict[str, Any]:
+        if not app.openapi_schema:
+            made = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            _amend(made)
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    return openapi
+
+
+def _amend(made: dict[str, Any]) -> None:
+    schemas = made.setdefault("components", {}).setdefault("schemas", {})
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            if method not in _METHODS:
+                continue
+            if method == "get" or path.endswith(_READS_WITH_BODY):
+                operation["responses"] = {"200": _success(path, method)}
+            _add_problems(operation, path, method)
+    schemas.update(SCHEMAS)
+    _drop_unused(made)
+
+
+def _success(path: str, method: str) -> dict[str, Any]:
+    media, name = _ANSWERS.get(path) or _ANSWERS[path.removeprefix("/collections/{collection_id}")]
+    content: dict[str, Any] = {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    if path in _STREAMED:
+        content |= {streamed: {"schema": {"type": "string"}} for streamed in MEDIA_TYPES.values()}
+    answer: dict[str, Any] = {"description": "The answer.", "content": content}
+    if method == "get":
+        answer["headers"] = {
+            "ETag": {"description": "Changes with the content; not of streams.", "schema": {"type": "string"}}
+        }
+    return answer
+
+
+def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
+    """Describe the errors of an operation; what it says of its own stays."""
+    answers = operation["responses"]
+    answers.pop("422", None)
+    problems = {"400": "The request has no meaning.", "503": "The catalogue does not answer; try again."}
+    if method == "get":
+        answers["304"] = {"description": "Unchanged since the answer whose ETag the request has."}
+        problems["414"] = "The URL is too long."
+    if "{" in path:
+        problems["404"] = "There is no such collection or item."
+    if "requestBody" in operation:
+        problems |= {"413": "The body is too large.", "415": "The body is not JSON."}
+    content = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for status, description in sorted(problems.items()):
+        answers.setdefault(status, {"description": description, "content": content})
+
+
+def _drop_unused(made: dict[str, Any]) -> None:
+    """Drop the schemas of answers that FastAPI would give."""
+    schemas = made["components"]["schemas"]
+    while True:
+        text = repr(made["paths"]) + repr(schemas)
+        unused = [name for name in schemas if f"'#/components/schemas/{name}'" not in text]
+        if not unused:
+            return
+        for name in unused:
+            del schemas[name]
