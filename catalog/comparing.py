@@ -37,6 +37,15 @@ def told_part(item: Mapping[str, Any]) -> str:
     return _sha256([deprecated, declared, sorted(links, key=lambda link: (link["rel"], link["href"]))])
 
 
+def equal(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are equal: numbers by value, and true is not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(part) for key, part in value.items()}

@@ -1,0 +1,144 @@
+"""Patches of JSON documents: merge patches (RFC 7396) and JSON Patch (RFC 6902); what is patched is never changed."""
+
+from __future__ import annotations
+
+import copy
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.comparing import equal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MOST: Final = 1_000
+"""Operations of a patch at most."""
+
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_OPERATIONS: Final = {
+    "add": {"value"},
+    "replace": {"value"},
+    "test": {"value"},
+    "remove": set[str](),
+    "move": {"from"},
+    "copy": {"from"},
+}
+"""Operations, and what each needs beside its path."""
+
+
+class PatchConflictError(ValueError):
+    """A patch does not fit the document: a test fails, or a path leads nowhere."""
+
+
+def merged(document: Any, patch: Any) -> Any:
+    """Return a document with a merge patch applied: members are replaced, those that are null removed."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    made = dict(document) if isinstance(document, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            made.pop(name, None)
+        else:
+            made[name] = merged(made.get(name), value)
+    return made
+
+
+def patched(document: Any, operations: Sequence[Any]) -> Any:
+    """Return a document with the operations of a JSON Patch applied, all or none.
+
+    Raises
+    ------
+    ValueError
+        If an operation is none.
+    PatchConflictError
+        If one does not fit the document.
+    """
+    if len(operations) > MOST:
+        raise ValueError(f"patch: {len(operations)} operations, {MOST} are the most")
+    made = copy.deepcopy(document)
+    for number, operation in enumerate(operations):
+        try:
+            made = _applied(made, operation)
+        except PatchConflictError as error:
+            raise PatchConflictError(f"patch, operation {number}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"patch, operation {number}: {error}") from error
+    return made
+
+
+def _applied(document: Any, operation: Any) -> Any:
+    _require_operation(operation)
+    path = _pointer(operation["path"])
+    match operation["op"]:
+        case "add":
+            return _added(document, path, copy.deepcopy(operation["value"]))
+        case "remove":
+            return _removed(document, path)[0]
+        case "replace":
+            _found(document, path)
+            return _added(_removed(document, path)[0] if path else None, path, copy.deepcopy(operation["value"]))
+        case "move":
+            source = _pointer(operation["from"])
+            if path[: len(source)] == source and path != source:
+                raise ValueError(f"can't move {operation['from']!r} into itself")
+            without, value = _removed(document, source)
+            return _added(without, path, value)
+        case "copy":
+            return _added(document, path, copy.deepcopy(_found(document, _pointer(operation["from"]))))
+    if not equal(_found(document, path), operation["value"]):
+        raise PatchConflictError(f"{operation['path']} is not what the test says")
+    return document
+
+
+def _require_operation(operation: Any) -> None:
+    if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
+        raise ValueError(f"not one of {', '.join(_OPERATIONS)}")
+    for name in {"path"} | _OPERATIONS[operation["op"]]:
+        if name not in operation or (name != "value" and not isinstance(operation[name], str)):
+            raise ValueError(f"{operation['op']} needs {name}")
+
+
+def _pointer(text: str) -> list[str]:
+    """Return the parts of a JSON Pointer (RFC 6901)."""
+    if text and not text.startswith("/"):
+        raise ValueError(f"path {text!r} does not start with /")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _found(document: Any, path: Sequence[str]) -> Any:
+    for number, part in enumerate(path):
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list) and _INDEX.fullmatch(part) and int(part) < len(document):
+            document = document[int(part)]
+        else:
+            raise PatchConflictError(f"there is no /{'/'.join(path[: number + 1])}")
+    return document
+
+
+def _added(document: Any, path: Sequence[str], value: Any) -> Any:
+    if not path:
+        return value
+    parent, last = _found(document, path[:-1]), path[-1]
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif isinstance(parent, list) and last == "-":
+        parent.append(value)
+    elif isinstance(parent, list) and _INDEX.fullmatch(last) and int(last) <= len(parent):
+        parent.insert(int(last), value)
+    else:
+        raise PatchConflictError(f"nothing can be put at /{'/'.join(path)}")
+    return document
+
+
+def _removed(document: Any, path: Sequence[str]) -> tuple[Any, Any]:
+    """Return the document without a part of it, and that part."""
+    value = _found(document, path)
+    if not path:
+        return None, value
+    parent: Mapping[str, Any] | list[Any] = _found(document, path[:-1])
+    if isinstance(parent, list):
+        del parent[int(path[-1])]
+    else:
+        del parent[path[-1]]  # type: ignore[attr-defined] # it was found in there: a dict
+    return document, value
