@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
@@ -17,8 +16,9 @@ from abut import __version__
 from abut.archive import open_archive
 from catalog.places import ItemLink, Places
 from services.answers import problem
+from services.cors import readable_from
 from services.health import health_routes, store_probe
-from services.logs import HEADER, with_logs
+from services.logs import with_logs
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.zarr import zarr_app
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 ZARR_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a product's group."""
-
-_EXPOSED: Final = ("Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified", HEADER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +112,7 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
     return Part(
         path="/zarr",
         title="Objects of the archive, read only",
-        app=CORSMiddleware(
-            zarr_app(archive.store),
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD"],
-            allow_headers=["Range", "If-None-Match", "If-Modified-Since", "If-Range", HEADER],
-            expose_headers=_EXPOSED,
-            max_age=86_400,
-        ),
+        app=readable_from(zarr_app(archive.store), settings.cors_origins),
         probes=(("store", store_probe(objects_of(archive.store), archive.store.url)),),
         item_links=lambda base: (
             ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group"),

@@ -81,7 +81,7 @@ class JsonFormatter(logging.Formatter):
         line |= fields or {}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)  # in ASCII: nothing in it can end the line
 
 
 class TextFormatter(logging.Formatter):

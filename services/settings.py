@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from abut.errors import AbutError
@@ -67,6 +67,17 @@ class Settings(BaseSettings):
     max_written_body: int = Field(64_000_000, ge=1)
     """Largest body of a transaction, in bytes."""
 
+    transactions: bool = False
+    """Whether the STAC API takes writes, from whoever has a token."""
+    write_tokens: Listed[SecretStr] = ()
+    """Tokens of those who may write collections and items."""
+    register_tokens: Listed[SecretStr] = ()
+    """Tokens of those who speak for an archive: what `abut ingest` needs to register over HTTP."""
+    oidc_issuer: str | None = None
+    """URL of the OpenID Connect provider whose tokens are accepted."""
+    oidc_audience: str | None = None
+    """Audience that its tokens must name."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
     log_format: Literal["auto", "json", "text"] = "auto"
@@ -99,6 +110,16 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not a URL such as s3://bucket/l1c/products")
         return value.rstrip("/") if value else None
 
+    @model_validator(mode="after")
+    def _require_a_way_to_write(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError("ABUT_OIDC_ISSUER and ABUT_OIDC_AUDIENCE go together, and one is not set")
+        if self.transactions and not (self.write_tokens or self.register_tokens or self.oidc_issuer):
+            raise ValueError(
+                "ABUT_TRANSACTIONS needs ABUT_WRITE_TOKENS, ABUT_REGISTER_TOKENS or ABUT_OIDC_ISSUER: who may write?"
+            )
+        return self
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_capitals(cls, value: object) -> object:
@@ -127,6 +148,8 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _explained(problem: Any) -> str:
+    if not problem["loc"]:
+        return str(problem["msg"].removeprefix("Value error, "))
     name = PREFIX + "_".join(str(part) for part in problem["loc"][:1]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set"

@@ -38,7 +38,7 @@ type Kind = Literal["item", "metadata", "block", "file", "node"]
 
 _LONGEST: Final = 1024
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,240}"
-_NODE: Final = r"[a-z0-9_]{1,64}"
+_NODE: Final = r"(?!c(?:/|\Z))[a-z0-9_]{1,64}"
 _NUMBER: Final = r"(?:0|[1-9]\d{0,5})"
 _NAME: Final = r"(?!\.{1,2}(?:/|$))(?!\.abut-)[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,255}"
 _UNFINISHED: Final = r"\#\d+"  # files that obstore is still writing

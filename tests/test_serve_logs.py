@@ -1,0 +1,192 @@
+"""Logs of the services: one line a request, ids that join them, and exceptions that only the log sees."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from services.logs import JsonFormatter, TextFormatter, configure_logging, with_logs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """What the root logger writes as JSON."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    root.handlers[:] = [handler]
+    root.setLevel("INFO")
+    logging.getLogger("httpx").setLevel("WARNING")  # the client of these tests is in this process
+    yield stream
+    logging.getLogger("httpx").setLevel(logging.NOTSET)
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def lines(written: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
+
+
+def ask(app: ASGIApp, path: str, **headers: str) -> httpx.Response:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(app, client=("192.0.2.7", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://abut") as client:
+            return await client.get(path, headers=names)
+
+    return asyncio.run(call())
+
+
+async def fine(request: Request) -> PlainTextResponse:
+    logging.getLogger("abut.inner").info("at work")
+    return PlainTextResponse("x" * int(request.query_params.get("size", "5")))
+
+
+async def broken(_: Request) -> PlainTextResponse:
+    raise RuntimeError("the secret reason")
+
+
+async def cut(_: Request) -> StreamingResponse:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise RuntimeError("the disk is gone")
+
+    return StreamingResponse(body())
+
+
+async def own(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("known trouble", 500)
+
+
+ROUTES: list[BaseRoute] = [Route("/fine", fine), Route("/broken", broken), Route("/cut", cut), Route("/own", own)]
+APP = with_logs(Starlette(routes=ROUTES))
+
+
+def test_each_request_is_one_line_with_what_happened(written: io.StringIO) -> None:
+    answer = ask(APP, "/fine?size=12")
+    inner, line = lines(written)
+    assert line == {
+        "time": line["time"],
+        "level": "info",
+        "logger": "abut.requests",
+        "message": "request",
+        "request_id": answer.headers["x-request-id"],
+        "method": "GET",
+        "path": "/fine",
+        "query": "size=12",
+        "status": 200,
+        "duration_ms": line["duration_ms"],
+        "bytes": 12,
+        "client": "192.0.2.7",
+    }
+    assert line["duration_ms"] >= 0
+    assert inner["message"] == "at work"
+    assert inner["request_id"] == line["request_id"]
+
+
+def test_every_request_has_an_id_of_its_own() -> None:
+    ids = {ask(APP, "/fine").headers["x-request-id"] for _ in range(10)}
+    assert len(ids) == 10
+
+
+def test_a_sane_id_of_the_client_is_kept(written: io.StringIO) -> None:
+    assert ask(APP, "/fine", x_request_id="job-7.a:1/b").headers["x-request-id"] == "job-7.a:1/b"
+    assert lines(written)[-1]["request_id"] == "job-7.a:1/b"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a" * 129, '"', "-a", "<script>", "a;b"])
+def test_any_other_id_is_replaced(name: str) -> None:
+    given = ask(APP, "/fine", x_request_id=name).headers["x-request-id"]
+    assert given != name
+    assert len(given) == 16
+
+
+def test_an_exception_is_logged_with_its_traceback_and_the_client_gets_its_id(written: io.StringIO) -> None:
+    for app in (APP, with_logs(FastAPI(routes=ROUTES)), with_logs(Route("/broken", broken).app)):
+        answer = ask(app, "/broken")
+        name = answer.headers["x-request-id"]
+        assert answer.status_code == 500
+        assert answer.json() == {
+            "code": "InternalServerError",
+            "description": f"something went wrong; the log has it under {name}",
+            "request_id": name,
+        }
+        failure, line = lines(written)[-2:]
+        assert failure["request_id"] == line["request_id"] == name
+        assert "RuntimeError: the secret reason" in failure["traceback"]
+        assert (line["level"], line["status"]) == ("error", 500)
+
+
+def test_an_answer_of_status_500_that_an_application_chose_stays() -> None:
+    answer = ask(APP, "/own")
+    assert (answer.status_code, answer.text) == (500, "known trouble")
+
+
+def test_an_answer_that_breaks_off_is_logged(written: io.StringIO) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/cut", "headers": [], "query_string": b""}
+
+    async def call() -> None:
+        await APP({**scope, "http_version": "1.1"}, receive, send)
+
+    asyncio.run(call())
+    assert sent[-1] == {"type": "http.response.body", "body": b"first", "more_body": True}
+    failure, line = lines(written)
+    assert "the disk is gone" in failure["traceback"]
+    assert line["bytes"] == 5
+
+
+def test_nothing_in_a_request_can_look_like_another_line() -> None:
+    record = logging.LogRecord("abut", logging.INFO, "", 0, "GET /a\nERROR \x1b[31m\u2028fake", (), None)
+    assert TextFormatter().format(record).count("\n") == 0
+    assert "\x1b" not in TextFormatter().format(record)
+    assert "\\n" in TextFormatter().format(record)
+    assert len(JsonFormatter().format(record).splitlines()) == 1
+
+
+def test_uvicorn_logs_requests_no_second_time(capsys: pytest.CaptureFixture[str], written: io.StringIO) -> None:
+    configure_logging("INFO", "json")
+    logging.getLogger("uvicorn.access").info("GET / 200")
+    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("httpx").info("HTTP Request")
+    logging.getLogger("abut").debug("details")
+    printed = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["message"] for line in printed] == ["Started"]
+    assert written.getvalue() == ""
+
+
+def test_text_is_for_people(capsys: pytest.CaptureFixture[str], written: io.StringIO) -> None:
+    configure_logging("INFO", "text")
+    ask(APP, "/fine")
+    inner, line = capsys.readouterr().err.splitlines()
+    assert inner.endswith("INFO    at work")
+    assert "GET /fine 200" in line
+    assert "192.0.2.7" in line
+    assert not written.getvalue()
