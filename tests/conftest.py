@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from abut.testing.images import Alter
 
 
+pytest_plugins = ["tests.postgres"]
+
+
 def shared_data() -> Path:
     """Folder of real data beside the checkout; skips the test where it is absent."""
     folder = Path(__file__).parents[1].parent / "shared" / "data"

@@ -1,0 +1,194 @@
+"""Filters in CQL2, in the one form of `catalog.cql2`, as SQL conditions on ``pgstac.items i``; values are parameters.
+
+Logic has three values, as in SQL: what an item lacks is neither equal nor unequal to anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import shapely
+from shapely.geometry import shape
+
+from catalog import pgstac_values as values
+from catalog.cql2 import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
+from catalog.cql2_values import kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from catalog.pgstac_values import Parameters
+    from catalog.queryables import Kind
+
+_TEMPORAL: Final = {
+    "t_after": "ll > rh",
+    "t_before": "lh < rl",
+    "t_contains": "ll < rl AND lh > rh",
+    "t_disjoint": "NOT (ll <= rh AND lh >= rl)",
+    "t_during": "ll > rl AND lh < rh",
+    "t_equals": "ll = rl AND lh = rh",
+    "t_finishedBy": "ll < rl AND lh = rh",
+    "t_finishes": "ll > rl AND lh = rh",
+    "t_intersects": "ll <= rh AND lh >= rl",
+    "t_meets": "lh = rl",
+    "t_metBy": "ll = rh",
+    "t_overlappedBy": "ll > rl AND ll < rh AND lh > rh",
+    "t_overlaps": "ll < rl AND lh > rl AND lh < rh",
+    "t_startedBy": "ll = rl AND lh > rh",
+    "t_starts": "ll = rl AND lh < rh",
+}
+"""By the first (l) and last (h) instant of the left (l) and right (r) argument."""
+
+_UNKNOWN: Final[tuple[Kind, ...]] = ("number", "text", "boolean")
+"""What two properties of unknown kind are compared as, if both are."""
+
+
+def condition(node: Mapping[str, Any], parameters: Parameters, *, negated: bool = False) -> str:
+    """Return the SQL of a condition.
+
+    Parameters
+    ----------
+    node : mapping
+        What `catalog.cql2.parsed` returns, or a part of it.
+    parameters : Parameters
+        Gets the values.
+    negated : bool
+        Whether it stands in a ``not``, where false and unknown are not the same.
+    """
+    name, arguments = node["op"], node["args"]
+    if name in {"and", "or"}:
+        return f"({f' {name.upper()} '.join(condition(part, parameters, negated=negated) for part in arguments)})"
+    if name == "not":
+        return f"(NOT {condition(arguments[0], parameters, negated=True)})"
+    if name in COMPARISONS:
+        return _comparison(name, arguments, parameters)
+    if name == "between":
+        return _comparison("BETWEEN", arguments, parameters)
+    if name == "in":
+        return _in(arguments, parameters)
+    if name == "like":
+        return f"({_value(arguments[0], 'text', parameters)} LIKE {_pattern(arguments[1], parameters)})"
+    if name == "isNull":
+        return _is_null(arguments[0], parameters)
+    if name in SPATIAL:
+        return _spatial(name, arguments, parameters, negated=negated)
+    if name in TEMPORAL:
+        return _temporal(name, arguments, parameters)
+    if name in ARRAY:
+        return _array(name, arguments, parameters)
+    raise ValueError(f"operator {name!r} is unknown")
+
+
+def _kind(arguments: list[Any]) -> Kind | None:
+    """Return what arguments are compared as: the kind of any of which it is known."""
+    return next(filter(None, map(kind_of, arguments)), None)
+
+
+def _value(node: Any, kind: Kind, parameters: Parameters) -> str:
+    """Return the SQL of an expression of a kind."""
+    if isinstance(node, bool):
+        return parameters.add(node, "boolean")
+    if isinstance(node, int | float):
+        return values.number(node, parameters)
+    if isinstance(node, str):
+        return values.text(node, parameters)
+    if "timestamp" in node:
+        return values.instant(node["timestamp"], parameters)
+    if "property" in node:
+        return values.typed(node["property"], kind, parameters)
+    name = node["op"]
+    if name in {"casei", "accenti"}:
+        function = {"casei": "folded", "accenti": "unaccented"}[name]
+        return f'(abut.{function}({_value(node["args"][0], "text", parameters)}) COLLATE "C")'
+    left, right = (_value(argument, "number", parameters) for argument in node["args"])
+    return f"abut.calculated({parameters.add(name, 'text')}, {left}, {right})"
+
+
+def _comparison(operator: str, arguments: list[Any], parameters: Parameters) -> str:
+    def compared(kind: Kind) -> str:
+        first, *rest = (_value(argument, kind, parameters) for argument in arguments)
+        return f"({first} {operator} {' AND '.join(rest)})"
+
+    kind = _kind(arguments)
+    return compared(kind) if kind else f"coalesce({', '.join(map(compared, _UNKNOWN))})"
+
+
+def _in(arguments: list[Any], parameters: Parameters) -> str:
+    first, listed = arguments
+    if not listed:
+        return "false"
+    kind = _kind([first, *listed]) or "text"
+    made = ", ".join(_value(value, kind, parameters) for value in listed)
+    return f"({_value(first, kind, parameters)} IN ({made}))"
+
+
+def _pattern(node: Any, parameters: Parameters) -> str:
+    """Return the SQL of a pattern; a backslash that escapes nothing stands for itself."""
+    if not isinstance(node, str):
+        name = {"casei": "folded", "accenti": "unaccented"}[node["op"]]
+        return f'(abut.{name}({_pattern(node["args"][0], parameters)}) COLLATE "C")'
+    return values.text(re.sub(r"\\([%_\\])|\\", lambda found: found[0] if found[1] else r"\\", node), parameters)
+
+
+def _is_null(node: Any, parameters: Parameters) -> str:
+    if isinstance(node, dict) and "property" in node:
+        name = node["property"]
+        if name == "geometry":
+            return "ST_IsEmpty(i.geometry)"
+        return f"({values.COLUMNS.get(name) or values.plain(name, parameters)} IS NULL)"
+    return f"({_value(node, kind_of(node) or 'text', parameters)} IS NULL)"
+
+
+def _spatial(name: str, arguments: list[Any], parameters: Parameters, *, negated: bool) -> str:
+    made = ["i.geometry" if "property" in argument else geometry(shape(argument), parameters) for argument in arguments]
+    if name == "s_intersects":
+        test = f"ST_Intersects({', '.join(made)})"
+    else:
+        test = f"abut.related({parameters.add(name, 'text')}, {', '.join(made)})"
+        if name != "s_disjoint":
+            test = f"({' && '.join(made)} AND {test})"  # what the index finds
+    if "i.geometry" not in made or not (negated or name == "s_disjoint"):
+        return test
+    # An item without a geometry is neither here nor elsewhere.
+    return f"(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {test} END)"
+
+
+def geometry(area: Any, parameters: Parameters) -> str:
+    """Return a shapely geometry in longitude and latitude."""
+    return f"ST_GeomFromWKB({parameters.add(shapely.to_wkb(area), 'bytea')}, 4326)"
+
+
+def _temporal(name: str, arguments: list[Any], parameters: Parameters) -> str:
+    (ll, lh), (rl, rh) = (_ends(argument, parameters) for argument in arguments)
+    ends = {"ll": ll, "lh": lh, "rl": rl, "rh": rh}
+    return f"({re.sub(r'\b[lr][lh]\b', lambda found: ends[found[0]], _TEMPORAL[name])})"
+
+
+def _ends(node: Mapping[str, Any], parameters: Parameters) -> tuple[str, str]:
+    """First and last instant of an argument."""
+    if "interval" not in node:
+        made = _value(node, "instant", parameters)
+        return made, made
+    open_ends = ("-infinity", "infinity")
+    first, last = (
+        _value(end if isinstance(end, dict) else {"timestamp": open_end if end == ".." else end}, "instant", parameters)
+        for end, open_end in zip(node["interval"], open_ends, strict=True)
+    )
+    return first, last
+
+
+def _array(name: str, arguments: list[Any], parameters: Parameters) -> str:
+    left, right = (
+        values.typed(argument["property"], "array", parameters)
+        if isinstance(argument, dict)
+        else parameters.add(json.dumps(argument), "text") + "::jsonb"
+        for argument in arguments
+    )
+    return {
+        "a_equals": f"({left} = {right})",
+        "a_contains": f"({left} @> {right})",
+        "a_containedBy": f"({left} <@ {right})",
+        "a_overlaps": f"abut.overlapping({left}, {right})",
+    }[name]

@@ -1,0 +1,102 @@
+"""An item as the rows of the catalogue in PostgreSQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from pypgstac.hydration import dehydrate
+
+from catalog.literals import instant
+from catalog.text import encode
+from catalog.versions import family
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+type Key = tuple[str, str]
+"""Collection and id."""
+
+NOWHERE: Final = '{"type":"GeometryCollection","geometries":[]}'
+"""What stands for no geometry, which pgstac does not know: it touches nothing."""
+
+_NOT_IN_CONTENT: Final = frozenset({"id", "collection", "geometry"})
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What pgstac knows of a collection that its items are written by."""
+
+    base: Mapping[str, Any]
+    """What items have in common, which pgstac leaves out of them."""
+    base_id: int | None
+    """Number of that base; None for the first."""
+    parts: str | None
+    """``month`` or ``year``: what the partitions of its items span; None for one partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is listed of an item."""
+
+    store: str | None
+    """Folder of the product's store."""
+    revision: int
+    """Revision of the ledger that the item is a copy of."""
+    family: str | None
+    """What its versions have in common."""
+
+
+def key(item: Mapping[str, Any]) -> Key:
+    """Return collection and id of an item."""
+    return item["collection"], item["id"]
+
+
+def found(item: Mapping[str, Any]) -> Found:
+    """Return what a catalogue that lists this item knows of it."""
+    properties = item["properties"]
+    return Found(properties.get("abut:store"), int(properties.get("abut:revision", 0)), family(item))
+
+
+def withdrawn(item: Mapping[str, Any]) -> bool:
+    """Return whether searches must not find an item."""
+    return bool(item["properties"].get("abut:withdrawn", False))
+
+
+def content(item: Mapping[str, Any], collection: Collection) -> str:
+    """Return what pgstac keeps of an item beside its columns."""
+    made = dehydrate(dict(collection.base), dict(item))
+    kept = {name: value for name, value in made.items() if name not in _NOT_IN_CONTENT}
+    if collection.base_id is not None:
+        kept["pgstac:base_item"] = collection.base_id
+    return encode(kept).decode()
+
+
+def geometry(item: Mapping[str, Any]) -> str:
+    """Return the geometry of an item as GeoJSON that PostGIS reads."""
+    return NOWHERE if item.get("geometry") is None else encode(item["geometry"]).decode()
+
+
+def times(item: Mapping[str, Any]) -> tuple[datetime, datetime]:
+    """Return the first and last instant of an item, as pgstac understands them."""
+    properties = item["properties"]
+    first, last = properties.get("start_datetime"), properties.get("end_datetime")
+    if first is None or last is None:
+        first = last = properties["datetime"]
+    return instant(first), instant(last)
+
+
+def span(first: datetime, parts: str | None) -> tuple[datetime, datetime]:
+    """Return the first and last instant that the partition of an item may hold, so that it need not grow later.
+
+    A partition that grows is locked and checked anew.
+    """
+    if parts is None:
+        return first, first
+    begin = first.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    if parts == "year":
+        begin = begin.replace(month=1)
+    days = 366 if parts == "year" else 31
+    following = (begin + timedelta(days=days)).replace(day=1)
+    return begin, following - timedelta(microseconds=1)

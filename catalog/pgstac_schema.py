@@ -1,0 +1,278 @@
+"""PostgreSQL with pgstac: connections, migrations, and the tables beside pgstac's.
+
+pgstac keeps what can be found, in its own form: without nulls, thinned out by the collection's ``item_assets``, and
+nothing that has no place on the ground. The schema ``abut`` has what pgstac has no place for: each item as it was
+handed in (``abut.items.document``), the revision rule, families of versions, and withdrawn items, which are not in
+``pgstac.items`` so that no search finds them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+from psycopg import conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import ConnectionPool
+from pypgstac.db import PgstacDB
+from pypgstac.migrate import Migrate
+from pypgstac.version import __version__ as PGSTAC_VERSION  # noqa: N812 - it is a constant
+
+from abut.catalogue import POSTGRES, scheme_of, without_secrets
+from abut.errors import CatalogueError, InvalidArchiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+type Connection = psycopg.Connection[TupleRow]
+
+SCHEMA_VERSION: Final = 1
+"""Version of the tables of the schema ``abut``, in ``abut.version``."""
+
+WRITERS: Final = 0x41425554
+"""Key of the advisory lock that one writer holds at a time: the letters ABUT."""
+
+BUSY_TIMEOUT: Final = 60
+"""Seconds to wait for another writer, and for a writer that has fallen silent in a transaction."""
+
+_CONNECT_TIMEOUT: Final = 10
+
+_MIGRATIONS: Final = (
+    r"""
+    CREATE TABLE abut.items (
+        collection text COLLATE "C" NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        store text,
+        revision bigint NOT NULL,
+        withdrawn boolean NOT NULL,
+        family text COLLATE "C",
+        document json NOT NULL,
+        PRIMARY KEY (collection, id)
+    );
+    CREATE INDEX items_family ON abut.items (family) WHERE family IS NOT NULL;
+    -- Where the server can, documents are compressed with what is ten times as fast.
+    DO $$ BEGIN
+        ALTER TABLE abut.items ALTER COLUMN document SET COMPRESSION lz4;
+    EXCEPTION WHEN feature_not_supported THEN NULL;
+    END $$;
+    CREATE FUNCTION abut.instant(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    BEGIN
+        RETURN CASE
+            WHEN jsonb_typeof(value) = 'string'
+                AND value #>> '{}' ~* '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$'
+            THEN (value #>> '{}')::timestamptz
+        END;
+    EXCEPTION WHEN data_exception THEN RETURN NULL;
+    END $$;
+    CREATE FUNCTION abut.calculated(operator text, a float8, b float8) RETURNS float8
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    BEGIN
+        RETURN CASE operator
+            WHEN '+' THEN a + b WHEN '-' THEN a - b WHEN '*' THEN a * b WHEN '/' THEN a / b
+            WHEN 'div' THEN trunc(a / b) WHEN '%' THEN a - b * trunc(a / b) WHEN '^' THEN power(a, b)
+        END;
+    EXCEPTION WHEN data_exception THEN RETURN NULL;
+    END $$;
+    -- Upper case first, so that one letter that has two for its upper case equals these; a sigma is one wherever it
+    -- stands.
+    DO $do$ BEGIN
+        EXECUTE format(
+            'CREATE FUNCTION abut.folded(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE '
+            'AS $$ SELECT replace(lower(upper(value COLLATE %1$s) COLLATE %1$s), U&''\03C2'', U&''\03C3'') $$',
+            coalesce((SELECT '"und-x-icu"' FROM pg_collation WHERE collname = 'und-x-icu' LIMIT 1), '"default"')
+        );
+    END $do$;
+    CREATE FUNCTION abut.unaccented(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT regexp_replace(normalize(value, NFKD), '[<combining>]', '', 'g')
+    $$;
+    -- Relations that fail on invalid geometries are unknown.
+    CREATE FUNCTION abut.related(relation text, a geometry, b geometry) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    BEGIN
+        RETURN CASE relation
+            WHEN 's_disjoint' THEN ST_Disjoint(a, b) WHEN 's_touches' THEN ST_Touches(a, b)
+            WHEN 's_crosses' THEN ST_Crosses(a, b) WHEN 's_overlaps' THEN ST_Overlaps(a, b)
+            WHEN 's_within' THEN ST_Within(a, b) WHEN 's_contains' THEN ST_Contains(a, b)
+            WHEN 's_equals' THEN ST_Equals(a, b)
+        END;
+    EXCEPTION WHEN internal_error THEN RETURN NULL;
+    END $$;
+    CREATE FUNCTION abut.overlapping(a jsonb, b jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT EXISTS (
+            SELECT FROM jsonb_array_elements(a) AS x (value) JOIN jsonb_array_elements(b) AS y (value) USING (value)
+        )
+    $$;
+    COMMENT ON SCHEMA abut IS 'Items of an archive, beside pgstac';
+    COMMENT ON COLUMN abut.items.document IS 'The item as it was handed in; pgstac.items is made from it';
+    COMMENT ON COLUMN abut.items.withdrawn IS 'Withdrawn items are not in pgstac.items';
+    """,
+)
+"""Statements that lead from each version to the next."""
+
+QUERYABLES: Final = {
+    "grid:code": ("string", "to_text", "BTREE"),
+    "eo:cloud_cover": ("number", "to_float", "BTREE"),
+    "s2:datatake_id": ("string", "to_text", "BTREE"),
+    "sat:relative_orbit": ("number", "to_float", "BTREE"),
+    "platform": ("string", "to_text", None),
+    "processing:version": ("string", "to_text", None),
+    "s2:datastrip_id": ("string", "to_text", None),
+    "deprecated": ("boolean", "to_text", None),
+}
+"""Properties that pgstac is told of: type, how it reads them, and kind of index; none where many items share values."""
+
+
+def connect(url: str) -> Connection:
+    """Connect to a database, each statement a transaction of its own.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If the URL is none of a PostgreSQL database.
+    CatalogueError
+        If the database can't be reached, or refuses.
+    """
+    require_url(url)
+    try:
+        connection = psycopg.connect(
+            url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT, keepalives_idle=30, application_name="abut"
+        )
+    except psycopg.OperationalError as error:
+        raise CatalogueError(f"{without_secrets(url)}: {' '.join(str(error).split())}") from error
+    settings = {
+        "search_path": "pgstac, public",
+        "timezone": "UTC",
+        "client_min_messages": "warning",
+        "lock_timeout": f"{BUSY_TIMEOUT}s",
+        "idle_in_transaction_session_timeout": f"{BUSY_TIMEOUT}s",
+    }
+    for name, value in settings.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+    return connection
+
+
+def require_url(url: str) -> None:
+    """Check that a URL is ``postgresql://[user[:password]@]host[:port]/database``.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If it is none, or names no database.
+    """
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        parts = {}  # its message may quote the password
+    if scheme_of(url) not in POSTGRES or not parts.get("dbname"):
+        raise InvalidArchiveError(f"{without_secrets(url)!r} is not postgresql://[user@]host[:port]/database")
+
+
+def prepare(connection: Connection, url: str, *, create: bool) -> None:
+    """Bring the schemas of a database to this version, or see that they are of this version.
+
+    Parameters
+    ----------
+    connection : psycopg.Connection
+        Of `connect`.
+    url : str
+        URL of the same database.
+    create : bool
+        Whether to install what is missing and to migrate what is older.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If a schema is missing or older and `create` is false, or newer than this program.
+    """
+    if create:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
+            if _outdated(connection, url):
+                _migrate(connection, url)
+    elif _outdated(connection, url):
+        raise InvalidArchiveError(f"{without_secrets(url)} is no catalogue of this version; `create=True` makes it one")
+
+
+def _outdated(connection: Connection, url: str) -> bool:
+    """Whether a schema is missing or older; raises if one is newer."""
+    pgstac, own = _pgstac_version(connection), _own_version(connection)
+    if own > SCHEMA_VERSION:
+        raise InvalidArchiveError(f"{without_secrets(url)}: schema abut has version {own}, newer than {SCHEMA_VERSION}")
+    if _numbers(pgstac) > _numbers(PGSTAC_VERSION):
+        raise InvalidArchiveError(f"{without_secrets(url)}: pgstac is {pgstac}, newer than {PGSTAC_VERSION}")
+    return pgstac != PGSTAC_VERSION or own != SCHEMA_VERSION
+
+
+def _numbers(version: str | None) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in (version or "0").split("."))
+
+
+def _pgstac_version(connection: Connection) -> str | None:
+    if not _has(connection, "pgstac.migrations"):
+        return None
+    (version,) = connection.execute("SELECT pgstac.get_version()").fetchone() or (None,)
+    return None if version is None else str(version)
+
+
+def _own_version(connection: Connection) -> int:
+    if not _has(connection, "abut.version"):
+        return 0
+    (version,) = connection.execute("SELECT max(number) FROM abut.version").fetchone() or (0,)
+    return int(version or 0)
+
+
+def _has(connection: Connection, table: str) -> bool:
+    (found,) = connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)).fetchone() or (False,)
+    return bool(found)
+
+
+def _migrate(connection: Connection, url: str) -> None:
+    """Migrate pgstac, on a connection of its own, then the schema beside it."""
+    if _pgstac_version(connection) != PGSTAC_VERSION:
+        with ConnectionPool(url, min_size=1, max_size=1, open=True) as pool:
+            database = PgstacDB(pool=pool)
+            try:
+                Migrate(database).run_migration()
+            finally:
+                database.disconnect()
+    connection.execute("CREATE SCHEMA IF NOT EXISTS abut")
+    connection.execute("CREATE TABLE IF NOT EXISTS abut.version (number integer PRIMARY KEY)")
+    for number, statements in enumerate(_MIGRATIONS[_own_version(connection) :], _own_version(connection) + 1):
+        connection.execute(statements.replace("<combining>", _combining()).encode())
+        connection.execute("INSERT INTO abut.version VALUES (%s)", (number,))
+    _register_queryables(connection)
+
+
+def _combining() -> str:
+    """Return the accents of Unicode's first plane, as ranges of a regular expression."""
+    letters = [number for number in range(0x300, 0x10000) if unicodedata.combining(chr(number))]
+    starts = [number for number in letters if number - 1 not in letters]
+    ends = [number for number in letters if number + 1 not in letters]
+    return "".join(rf"\u{start:04x}-\u{end:04x}" for start, end in zip(starts, ends, strict=True))
+
+
+def _register_queryables(connection: Connection) -> None:
+    """Tell pgstac which properties have which type and index; what an operator registered before stays."""
+    for name, (kind, wrapper, index) in QUERYABLES.items():
+        connection.execute(
+            """
+            INSERT INTO pgstac.queryables (name, definition, property_wrapper, property_index_type)
+            SELECT %(name)s, jsonb_build_object('type', %(kind)s::text), %(wrapper)s, %(index)s
+            WHERE NOT EXISTS (SELECT FROM pgstac.queryables WHERE name = %(name)s AND collection_ids IS NULL)
+            """,
+            {"name": name, "kind": kind, "wrapper": wrapper, "index": index},
+        )
+
+
+@contextlib.contextmanager
+def writing(connection: Connection) -> Iterator[None]:
+    """Be the only writer, in one transaction.
+
+    pgstac makes and locks tables as items arrive, so writers that ran side by side would wait for each other in
+    circles. One after another they don't; what a writer does takes milliseconds.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
+        yield

@@ -1,0 +1,237 @@
+"""The STAC API on PostgreSQL with pgstac, through the connection pools of stac-fastapi-pgstac.
+
+What is searched by is in pgstac's tables, what is answered in ``abut.items``: the item as it was handed in, without
+what pgstac's form of it loses. Writes go through `catalog.pgstac`, in threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import anyio.to_thread
+import asyncpg
+import orjson
+from stac_fastapi.pgstac.config import ServerSettings
+from stac_fastapi.pgstac.db import close_db_connection, connect_to_db
+
+from abut.errors import CatalogueError
+from catalog import pgstac_query as sql
+from catalog.fields import chosen
+from catalog.pgstac import PgstacCatalogue, open_pgstac
+from catalog.pgstac_tokens import place_of, token_of
+from catalog.places import served
+from catalog.search import MATCHED_CAP, Page
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from fastapi import FastAPI
+
+    from catalog.places import Places
+    from catalog.search import Search
+
+READERS: Final = 8
+"""Connections that read at a time; further requests wait."""
+
+WRITERS: Final = 2
+"""Connections that write; one writes at a time, the other is ready to."""
+
+PATIENCE: Final = 20.0
+"""Seconds that a request waits for a connection."""
+
+LONGEST: Final = 60
+"""Seconds after which the database gives up a statement that reads."""
+
+_TRIES: Final = 3
+
+_TAKEN_BACK: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_GONE: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    OSError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Settings of stac-fastapi-pgstac whose connection string is a given URL, options and all."""
+
+    connection_string: str
+    """The URL."""
+    db_max_conn_size: int
+    """Connections at most."""
+    server_settings: Any
+    """Settings of each connection."""
+    db_min_conn_size: int = 1
+    """Connections at least."""
+    db_max_queries: int = 50_000
+    """Statements after which a connection is replaced."""
+    db_max_inactive_conn_lifetime: float = 300.0
+    """Seconds after which a connection that is not used is closed."""
+
+
+@dataclass(slots=True)
+class PgstacBackend:
+    """The database behind the API: PostgreSQL."""
+
+    url: str
+    """``postgresql://[user[:password]@]host[:port]/database``; the rest comes from PGUSER and PGPASSWORD."""
+    readers: int = READERS
+    """Connections that read at a time."""
+    patience: float = PATIENCE
+    """Seconds that a request waits for a connection."""
+    _app: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(state=SimpleNamespace()))
+    _writers: list[PgstacCatalogue] = field(default_factory=list)
+    _limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be connected while the application runs.
+
+        Raises
+        ------
+        InvalidArchiveError
+            If the database is no catalogue of this version.
+        CatalogueError
+            If it can't be reached.
+        """
+        self._writers.append(await anyio.to_thread.run_sync(open_pgstac, self.url))
+        app = cast("FastAPI", self._app)  # of which only its state is used
+        await connect_to_db(app, postgres_settings=self._settings())
+        try:
+            yield
+        finally:
+            await close_db_connection(app)
+            while self._writers:
+                self._writers.pop().close()
+
+    def _settings(self) -> _Settings:
+        given = ServerSettings.model_validate(
+            {
+                "application_name": "abut",
+                "timezone": "UTC",
+                "statement_timeout": f"{LONGEST}s",
+                # Values decide which partitions and indexes are used; compiling takes longer than it saves.
+                "plan_cache_mode": "force_custom_plan",
+                "jit": "off",
+            }
+        )
+        return _Settings(self.url, self.readers, given)
+
+    async def ready(self) -> None:
+        """Raise if the database can't answer now."""
+        await self._fetch("SELECT FROM abut.items LIMIT 1", [])
+
+    async def search(self, search: Search, places: Places) -> Page:
+        """Return one page of a search."""
+        place, backwards = place_of(search) if search.token else (None, False)
+        rows = await self._fetch(*sql.page(search, place, backwards=backwards))
+        more = len(rows) > search.limit
+        rows = rows[: search.limit]
+        if backwards:
+            rows.reverse()
+        following = backwards or more
+        before = more if backwards else place is not None
+        return Page(
+            features=[_rendered(orjson.loads(row[-1]), search, places) for row in rows],
+            next=token_of("next", list(rows[-1])[:-1], search) if rows and following else None,
+            prev=token_of("prev", list(rows[0])[:-1], search) if rows and before else None,
+            matched=await self._matched(search, len(rows), more=more) if place is None else None,
+        )
+
+    async def _matched(self, search: Search, shown: int, *, more: bool) -> int | None:
+        if not more:
+            return shown
+        (row,) = await self._fetch(*sql.count(search, MATCHED_CAP))
+        return row[0] if row[0] <= MATCHED_CAP else None
+
+    async def item(self, collection: str, item: str, places: Places) -> bytes | None:
+        """Return an item as clients get it, or None if there is none or it was withdrawn."""
+        statement = "SELECT document::text FROM abut.items WHERE collection = $1 AND id = $2 AND NOT withdrawn"
+        found = await self._fetch(statement, [collection, item])
+        return orjson.dumps(served(orjson.loads(found[0][0]), places)) if found else None
+
+    async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
+        """Return an item as it is stored, withdrawn or not."""
+        statement = "SELECT document FROM abut.items WHERE collection = $1 AND id = $2"
+        found = await self._fetch(statement, [collection, item])
+        return found[0][0] if found else None
+
+    async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
+        """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`."""
+        statement = "SELECT document FROM abut.items WHERE collection = $1 AND id > $2 ORDER BY id LIMIT $3"
+        return [row[0] for row in await self._fetch(statement, [collection, after, limit])]
+
+    async def collections(self) -> list[dict[str, Any]]:
+        """Return all collections as they are stored, by id."""
+        found = await self._fetch('SELECT content FROM pgstac.collections ORDER BY id COLLATE "C"', [])
+        return [row[0] for row in found]
+
+    async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
+        """Add or replace items; return how many were written."""
+        return await self._write(lambda catalogue: catalogue.upsert_many(items))
+
+    async def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Add items, all or none; return the ids that are listed already."""
+        return await self._write(lambda catalogue: catalogue.insert(items))
+
+    async def remove(self, collection: str, item: str) -> bool:
+        """Take an item out; return whether it was listed."""
+        return await self._write(lambda catalogue: catalogue.remove(item, collection))
+
+    async def put_collection(self, collection: Mapping[str, Any]) -> None:
+        """Add a collection, or replace the one of its id."""
+        await self._write(lambda catalogue: catalogue.put_collection(collection))
+
+    async def remove_collection(self, collection: str) -> bool:
+        """Take a collection and its items out; return whether it was listed."""
+        return await self._write(lambda catalogue: catalogue.remove_collection(collection))
+
+    async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
+        """Return the rows of a statement that reads; tried again where the database took it back or went away."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                async with self._app.state.readpool.acquire(timeout=self.patience) as connection:
+                    return cast("list[Any]", await connection.fetch(statement, *values))
+            except TimeoutError as error:
+                raise ConnectionError(f"the database had no connection free in {self.patience} s") from error
+            except asyncpg.QueryCanceledError as error:
+                raise ConnectionError(f"the database did not answer in {LONGEST} s") from error
+            except asyncpg.DataError as error:
+                raise ValueError(f"the database can't compare with this: {_line(error)}") from error
+            except (*_TAKEN_BACK, *_GONE) as error:
+                if tries_left == 0:
+                    raise ConnectionError(f"the database can't be reached: {_line(error)}") from error
+                await asyncio.sleep(0.05)
+        raise AssertionError
+
+    async def _write[Result](self, change: Callable[[PgstacCatalogue], Result]) -> Result:
+        """Change the catalogue in a thread, by a connection that no other thread uses meanwhile."""
+
+        def work() -> Result:
+            catalogue = self._writers.pop() if self._writers else open_pgstac(self.url)
+            try:
+                return change(catalogue)
+            finally:
+                self._writers.append(catalogue)
+
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limit)
+        except CatalogueError as error:
+            raise ConnectionError(str(error)) from error
+
+
+def _rendered(item: dict[str, Any], search: Search, places: Places) -> bytes:
+    return orjson.dumps(chosen(served(item, places), search.fields))
+
+
+def _line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
