@@ -45,7 +45,7 @@ class AggregationClient(AsyncBaseAggregationClient):
         """Return aggregations of a search that a URL describes."""
         return await self._aggregated(request, requests.of_url(values))
 
-    async def post_aggregate(self, _model: Any, *, request: Request) -> Response:
+    async def post_aggregate(self, _model: Any = None, *, request: Request, **_: Any) -> Response:
         """Return aggregations of a search that a body describes."""
         return await self._aggregated(request, await requests.of_body(request))
 
@@ -82,7 +82,7 @@ class Aggregations(AggregationExtension):
                 "Collection ",
                 models.Collection,
                 models.CollectionAggregateGet,
-                models.CollectionAggregatePost,
+                models.CollectionAggregateBody,
             ),
         ):
             for path, name, methods, function, model in (

@@ -123,10 +123,4 @@ class Client(AsyncBaseCoreClient):
         around: list[dict[str, Any]] = [links.itself(request, places, GEOJSON), links.root(places)]
         if collection is not None:
             around.append({"rel": "collection", "type": JSON, "href": places.collection(collection)})
-        return features_answer(
-            request,
-            found.features,
-            around + links.pages(request, places, found.page, body),
-            matched=found.page.matched,
-            completed=found.completed,
-        )
+        return features_answer(request, around + links.pages(request, places, found.page, body), found)

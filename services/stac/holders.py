@@ -16,7 +16,7 @@ from catalog.fields import chosen
 from catalog.search import MAX_LIMIT, Fields, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from catalog.places import Places
     from catalog.search import Page
@@ -35,7 +35,9 @@ class Found:
     page: Page
     """What the database found."""
     completed: list[str] | None = None
-    """Ids of the holders, or None if they were not asked for."""
+    """Ids of the holders that were added, or None if they were not asked for."""
+    missing: tuple[str, ...] = ()
+    """Ids of holders that no search finds, as they were withdrawn."""
 
 
 async def find(backend: Backend, search: Search, places: Places, *, complete: bool) -> Found:
@@ -58,14 +60,18 @@ async def find(backend: Backend, search: Search, places: Places, *, complete: bo
         return Found(page.features, page)
     page = await backend.search(replace(search, fields=Fields()), places)
     items = [orjson.loads(feature) for feature in page.features]
-    holders = await _holders(backend, items, places)
+    named = _named(items)
+    holders = await _holders(backend, named, places)
+    added = [str(orjson.loads(holder)["id"]) for holder in holders]
+    missing = sorted(set().union(*named.values()).difference(added))
     features = page.features + holders
     if search.fields:
         features = [orjson.dumps(chosen(orjson.loads(feature), search.fields)) for feature in features]
-    return Found(features, page, [orjson.loads(holder)["id"] for holder in holders])
+    return Found(features, page, added, tuple(missing))
 
 
-async def _holders(backend: Backend, items: Iterable[dict[str, Any]], places: Places) -> list[bytes]:
+def _named(items: Iterable[dict[str, Any]]) -> dict[str, set[str]]:
+    """Return the ids of holders that are not among the items, by collection."""
     listed: dict[str, set[str]] = {}
     named: dict[str, set[str]] = {}
     for item in items:
@@ -74,9 +80,13 @@ async def _holders(backend: Backend, items: Iterable[dict[str, Any]], places: Pl
         named.setdefault(item["collection"], set()).update(
             link["abut:product"] for link in links if link.get("rel") == NEIGHBOUR and link.get("abut:product")
         )
+    return {collection: ids - listed[collection] for collection, ids in named.items()}
+
+
+async def _holders(backend: Backend, named: Mapping[str, set[str]], places: Places) -> list[bytes]:
     found: list[bytes] = []
     for collection, ids in named.items():
-        for some in batched(sorted(ids - listed[collection]), MAX_LIMIT):
+        for some in batched(sorted(ids), MAX_LIMIT):
             wanted = Search(collections=(collection,), ids=some, limit=len(some))
             found += (await backend.search(wanted, places)).features
     return found

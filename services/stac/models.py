@@ -6,7 +6,7 @@ Without `from __future__ import annotations`: FastAPI and pydantic read the anno
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Path, Query
+from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from stac_fastapi.types.search import APIRequest
 
@@ -255,6 +255,14 @@ class CollectionAggregatePost(ConditionsPost):
     """Aggregation of a search in a collection."""
 
     aggregations: list[str] | None = Field(None, description="Names of aggregations; none: all there are.")
+
+
+@dataclass(kw_only=True)
+class CollectionAggregateBody(APIRequest):
+    """Aggregation of a search in a collection, by POST."""
+
+    collection_id: CollectionId
+    body: Annotated[CollectionAggregatePost, Body()]
 
 
 class AggregatePost(CollectionAggregatePost):

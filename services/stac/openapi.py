@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi.openapi.utils import get_openapi
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 GEOJSON: Final = "application/geo+json"
+
+_COLLECTION: Final = "/collections/{collection_id}"
 
 _METHODS: Final = frozenset({"get", "post", "put", "patch", "delete"})
 
@@ -96,6 +99,11 @@ SCHEMAS: Final = {
                 "items": {"type": "string"},
                 "description": "With `complete`: items of this page that were added, for the blocks they hold.",
             },
+            "abut:missing": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "With `complete`: products that hold blocks of the page's and were withdrawn.",
+            },
         },
     ),
     "JsonSchema": _object(["$schema", "$id", "type", "properties"], properties={"type": "object"}),
@@ -115,9 +123,9 @@ _ANSWERS: Final = {
     "/": (JSON, "LandingPage"),
     "/conformance": (JSON, "Conformance"),
     "/collections": (JSON, "Collections"),
-    "/collections/{collection_id}": (JSON, "StacCollection"),
-    "/collections/{collection_id}/items": (GEOJSON, "FeatureCollection"),
-    "/collections/{collection_id}/items/{item_id}": (GEOJSON, "StacItem"),
+    _COLLECTION: (JSON, "StacCollection"),
+    f"{_COLLECTION}/items": (GEOJSON, "FeatureCollection"),
+    f"{_COLLECTION}/items/{{item_id}}": (GEOJSON, "StacItem"),
     "/search": (GEOJSON, "FeatureCollection"),
     "/queryables": (JSON_SCHEMA, "JsonSchema"),
     "/sortables": (JSON_SCHEMA, "JsonSchema"),
@@ -127,7 +135,9 @@ _ANSWERS: Final = {
 
 _READS_WITH_BODY: Final = ("/search", "/aggregate", "/aggregations")
 
-_STREAMED: Final = ("/search", "/collections/{collection_id}/items")
+_SCHEMA: Final = "#/components/schemas/"
+
+_STREAMED: Final = ("/search", f"{_COLLECTION}/items")
 
 
 def document(app: FastAPI) -> Callable[[], dict[str, Any]]:
@@ -155,16 +165,16 @@ def _amend(made: dict[str, Any]) -> None:
         for method, operation in operations.items():
             if method not in _METHODS:
                 continue
-            if method == "get" or path.endswith(_READS_WITH_BODY):
-                operation["responses"] = {"200": _success(path, method)}
+            known = _ANSWERS.get(path) or _ANSWERS.get(path.removeprefix(_COLLECTION))
+            if known and (method == "get" or path.endswith(_READS_WITH_BODY)):
+                operation["responses"] = {"200": _success(path, method, *known)}
             _add_problems(operation, path, method)
     schemas.update(SCHEMAS)
     _drop_unused(made)
 
 
-def _success(path: str, method: str) -> dict[str, Any]:
-    media, name = _ANSWERS.get(path) or _ANSWERS[path.removeprefix("/collections/{collection_id}")]
-    content: dict[str, Any] = {media: {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+def _success(path: str, method: str, media: str, name: str) -> dict[str, Any]:
+    content: dict[str, Any] = {media: {"schema": {"$ref": f"{_SCHEMA}{name}"}}}
     if path in _STREAMED:
         content |= {streamed: {"schema": {"type": "string"}} for streamed in MEDIA_TYPES.values()}
     answer: dict[str, Any] = {"description": "The answer.", "content": content}
@@ -179,10 +189,13 @@ def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
     """Describe the errors of an operation; what it says of its own stays."""
     answers = operation["responses"]
     answers.pop("422", None)
-    problems = {"400": "The request has no meaning.", "503": "The catalogue does not answer; try again."}
-    if method == "get":
+    problems = {
+        "400": "The request has no meaning.",
+        "414": "The URL is too long.",
+        "503": "The catalogue does not answer; try again.",
+    }
+    if method == "get" and "ETag" in answers.get("200", {}).get("headers", {}):
         answers["304"] = {"description": "Unchanged since the answer whose ETag the request has."}
-        problems["414"] = "The URL is too long."
     if "{" in path:
         problems["404"] = "There is no such collection or item."
     if "requestBody" in operation:
@@ -193,12 +206,16 @@ def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
 
 
 def _drop_unused(made: dict[str, Any]) -> None:
-    """Drop the schemas of answers that FastAPI would give."""
+    """Drop the schemas of answers that FastAPI would give: what no path leads to."""
     schemas = made["components"]["schemas"]
-    while True:
-        text = repr(made["paths"]) + repr(schemas)
-        unused = [name for name in schemas if f"'#/components/schemas/{name}'" not in text]
-        if not unused:
-            return
-        for name in unused:
-            del schemas[name]
+    used: set[str] = set()
+    found = _named(made["paths"])
+    while found:
+        used |= found
+        found = set().union(*(_named(schemas[name]) for name in found)) - used
+    made["components"]["schemas"] = {name: schema for name, schema in schemas.items() if name in used}
+
+
+def _named(part: Any) -> set[str]:
+    """Return the names of the schemas that a part of the document refers to."""
+    return set(re.findall(rf"'{_SCHEMA}([^']+)'", repr(part)))

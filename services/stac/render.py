@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from services.stac.holders import Found
+
 JSON: Final = "application/json"
 """Media type of catalogues and collections."""
 
@@ -51,11 +53,8 @@ def json_answer(request: Request, value: Any, media_type: str = JSON) -> Respons
 
 def features_answer(
     request: Request,
-    features: Sequence[bytes],
     links: Sequence[Mapping[str, Any]],
-    *,
-    matched: int | None,
-    completed: Sequence[str] | None,
+    found: Found,
 ) -> Response:
     """Return a page of a search as an answer.
 
@@ -63,22 +62,20 @@ def features_answer(
     ----------
     request : Request
         What is answered.
-    features : sequence of bytes
-        Items as JSON.
     links : sequence of mapping
         Links of the page.
-    matched : int or None
-        Number of all matches, if it is known.
-    completed : sequence of str or None
-        Ids of items that were added as they hold blocks of others, or None if that was not asked for.
+    found : Found
+        The page.
     """
-    rest: dict[str, Any] = {"links": links, "numberReturned": len(features)}
-    if matched is not None:
-        rest["numberMatched"] = matched
-    if completed is not None:
-        rest["abut:completed"] = completed
+    rest: dict[str, Any] = {"links": links, "numberReturned": len(found.features)}
+    if found.page.matched is not None:
+        rest["numberMatched"] = found.page.matched
+    if found.completed is not None:
+        rest["abut:completed"] = found.completed
+    if found.missing:
+        rest["abut:missing"] = found.missing
     head = b'{"type":"FeatureCollection","features":['
-    return answer(request, b"".join((head, b",".join(features), b"],", orjson.dumps(rest)[1:])), GEOJSON)
+    return answer(request, b"".join((head, b",".join(found.features), b"],", orjson.dumps(rest)[1:])), GEOJSON)
 
 
 def _has(if_none_match: str, tag: str) -> bool:
