@@ -25,7 +25,7 @@ import pytest
 from psycopg import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SERVERS: Final = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of PostgreSQL, by version."""
@@ -60,6 +60,8 @@ class Cluster:
     """Port on 127.0.0.1."""
     password: str
     """Password of `USER`."""
+    process: int
+    """Id of the server's process, whose children answer."""
 
     def url(self, database: str, *, password: bool = True) -> str:
         """Return the URL of a database, with the password or without."""
@@ -82,8 +84,8 @@ def _share(version: str, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Run PostgreSQL; skips the test where it is missing."""
+def cluster(settings: Mapping[str, str] | None = None) -> Iterator[Cluster]:
+    """Run PostgreSQL, with settings that differ from those for tests; skips the test where it is missing."""
     binaries = programs()
     if binaries is None:
         reason = "PostgreSQL with PostGIS is missing (.ci/packages installs it)"
@@ -97,7 +99,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         password = secrets.token_urlsafe(12)
         _initialise(binaries, folder, user, password)
-        with _running(binaries, folder, user, password) as running:
+        with _running(binaries, folder, user, password, {**_SETTINGS, **(settings or {})}) as running:
             yield running
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,8 +118,10 @@ def _initialise(binaries: Path, folder: Path, user: str | None, password: str) -
 
 
 @contextlib.contextmanager
-def _running(binaries: Path, folder: Path, user: str | None, password: str) -> Iterator[Cluster]:
-    options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+def _running(
+    binaries: Path, folder: Path, user: str | None, password: str, settings: Mapping[str, str]
+) -> Iterator[Cluster]:
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     for _ in range(5):
         port = _free_port()
         command = [str(binaries / "postgres"), "-D", str(folder / "data"), "-p", str(port), *options]
@@ -125,10 +129,11 @@ def _running(binaries: Path, folder: Path, user: str | None, password: str) -> I
             server = subprocess.Popen(
                 command, user=user, cwd=folder, env=_environment(), stdout=log, stderr=log, start_new_session=True
             )
+        running = Cluster(port, password, server.pid)
         try:
-            if not _answers(server, Cluster(port, password)):
+            if not _answers(server, running):
                 continue  # another program took the port in between
-            yield Cluster(port, password)
+            yield running
             return
         finally:
             _stop(server)
@@ -172,14 +177,15 @@ def _free_port() -> int:
 def new_database(running: Cluster, template: str = TEMPLATE) -> Iterator[str]:
     """Make a database that is a copy of another, and drop it at the end; yields its URL."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
-    _administer(running, "CREATE DATABASE {} TEMPLATE {}", name, template)
+    administer(running, "CREATE DATABASE {} TEMPLATE {}", name, template)
     try:
         yield running.url(name)
     finally:
-        _administer(running, "DROP DATABASE {} WITH (FORCE)", name)
+        administer(running, "DROP DATABASE {} WITH (FORCE)", name)
 
 
-def _administer(running: Cluster, statement: str, *names: str) -> None:
+def administer(running: Cluster, statement: str, *names: str) -> None:
+    """Run a statement about databases; ``{}`` in it stand for their names."""
     with psycopg.connect(running.url("postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
@@ -190,7 +196,7 @@ def postgres() -> Iterator[Cluster]:
     from catalog.pgstac import open_pgstac  # noqa: PLC0415 - this module is a plug-in of all tests
 
     with cluster() as running:
-        _administer(running, "CREATE DATABASE {}", TEMPLATE)
+        administer(running, "CREATE DATABASE {}", TEMPLATE)
         open_pgstac(running.url(TEMPLATE), create=True).close()
         yield running
 
