@@ -219,7 +219,7 @@ def _in(name: str, arguments: list[Any], depth: int) -> list[Any]:
     if not isinstance(arguments[1], list | tuple):
         raise ValueError(f"operator in: {quoted(arguments[1])} is not a list")  # noqa: TRY004 - of the client's data
     first, *rest = (values.expression(argument, depth + 1) for argument in (arguments[0], *arguments[1]))
-    if any(isinstance(value, Mapping) and not values.is_literal(value) for value in rest):
+    if any(not values.is_literal(value) or values.is_computed(value) for value in rest):
         raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")
     made, *listed = values.comparable(name, [first, *rest])
     return [made, listed]

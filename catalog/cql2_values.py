@@ -101,6 +101,11 @@ def is_literal(value: Any) -> bool:
     return "property" not in value and all(is_literal(argument) for argument in value["args"])
 
 
+def is_computed(value: Any) -> bool:
+    """Whether a value in its one form is computed of numbers."""
+    return isinstance(value, Mapping) and value.get("op") in ARITHMETIC
+
+
 def comparable(operator: str, expressions: Sequence[Any]) -> list[Any]:
     """Return values that are compared with each other; text as instants where others are instants.
 

@@ -112,8 +112,19 @@ def box_geometry(area: tuple[float, float, float, float]) -> Any:
     """Return a box as a shapely geometry; one that crosses 180 degrees in two parts."""
     west, south, east, north = area
     if west <= east:
+        return _part(west, south, east, north)
+    parts = [_part(west, south, 180.0, north), _part(-180.0, south, east, north)]
+    kinds = {part.geom_type for part in parts}
+    return shapely.union_all(parts) if kinds != {"Polygon"} else shapely.MultiPolygon(parts)
+
+
+def _part(west: float, south: float, east: float, north: float) -> Any:
+    """Polygon, or the line or point that a box without width or height is: such polygons are invalid."""
+    if west < east and south < north:
         return shapely.box(west, south, east, north)
-    return shapely.MultiPolygon([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])
+    if (west, south) == (east, north):
+        return shapely.Point(west, south)
+    return shapely.LineString([(west, south), (east, north)])
 
 
 def geometry(value: Any) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Tables of the embedded catalogue, and connections to it.
 
-``items`` has what is searched and sorted by, in slim rows; ``documents`` has the items themselves (zlib-compressed
-JSON) and their geometries (WKB) for the exact spatial test; ``extents`` is an R*Tree on bounding box and time. Rows
-of the three share their ``rid``.
+``items`` has what is searched and sorted by, in slim rows; ``details`` has the geometries (WKB) for the exact spatial
+test and the other properties; ``documents`` has the items themselves; ``extents`` is an R*Tree on bounding box and
+time of what searches find by place. Rows of the four share their ``rid``. Properties and items are compressed with
+one of ``dictionaries`` (see `catalog.documents`).
 
-Longitudes in ``extents`` start in -180 ... 180 and go on past 180 for what crosses that meridian; time is in days
-since 1970. ``items.datetime`` is in microseconds since 1970.
+Longitudes start in -180 ... 180 and go on past 180 for what crosses that meridian; ``extents`` has time in days since
+1970, all other times are in microseconds since 1970. An item's time is ``datetime`` ... ``until``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Version of the tables, in ``user_version`` of the file."""
 
 APPLICATION_ID: Final = 0x41425554
@@ -31,45 +32,77 @@ APPLICATION_ID: Final = 0x41425554
 BUSY_TIMEOUT: Final = 60.0
 """Seconds to wait for another process that writes."""
 
-_TABLES: Final = (
+READER_CACHE: Final = 8_000
+"""KiB of pages that a connection keeps."""
+
+TABLES: Final = (
     """CREATE TABLE collections (
         id TEXT PRIMARY KEY,
         document TEXT NOT NULL
     ) WITHOUT ROWID""",
+    """CREATE TABLE dictionaries (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        collection TEXT NOT NULL UNIQUE,
+        data BLOB NOT NULL
+    )""",
     """CREATE TABLE items (
         rid INTEGER PRIMARY KEY,
         collection TEXT NOT NULL REFERENCES collections (id),
-        id TEXT NOT NULL UNIQUE,
+        id TEXT NOT NULL,
         datetime INTEGER NOT NULL,
+        until INTEGER NOT NULL,
+        west REAL,
+        east REAL,
+        south REAL,
+        north REAL,
+        revision INTEGER NOT NULL,
+        withdrawn INTEGER NOT NULL CHECK (withdrawn IN (0, 1)),
+        family INTEGER,
+        created INTEGER,
+        updated INTEGER,
         grid_code TEXT,
         cloud_cover REAL,
         platform TEXT,
         relative_orbit INTEGER,
         orbit_state TEXT,
         baseline TEXT,
+        projection TEXT,
+        sun_elevation REAL,
+        nodata REAL,
+        deprecated INTEGER CHECK (deprecated IN (0, 1)),
         datatake TEXT,
         datastrip TEXT,
         layer TEXT,
         store TEXT,
-        revision INTEGER NOT NULL,
-        withdrawn INTEGER NOT NULL CHECK (withdrawn IN (0, 1)),
-        updated INTEGER
+        UNIQUE (id, collection)
     )""",
-    "CREATE INDEX items_by_time ON items (datetime, id)",
-    "CREATE INDEX items_by_tile ON items (grid_code, datetime)",
-    "CREATE INDEX items_by_layer ON items (layer)",
+    # With all that the usual searches need, so that these walk through time without a look at the rows.
+    """CREATE INDEX items_by_time ON items (
+        datetime, id, collection, withdrawn, until, west, east, south, north,
+        cloud_cover, grid_code, deprecated, platform, relative_orbit, orbit_state, baseline, datatake
+    )""",
+    "CREATE INDEX items_by_duration ON items (until - datetime) WHERE until > datetime",
+    "CREATE INDEX items_by_tile ON items (grid_code, datetime, id)",
+    "CREATE INDEX items_by_datatake ON items (datatake)",
     "CREATE INDEX items_by_datastrip ON items (datastrip)",
-    """CREATE TABLE documents (
+    "CREATE INDEX items_by_layer ON items (layer)",
+    "CREATE INDEX items_by_family ON items (family)",
+    """CREATE TABLE details (
         rid INTEGER PRIMARY KEY REFERENCES items (rid) ON DELETE CASCADE,
         geometry BLOB,
+        properties BLOB NOT NULL
+    )""",
+    """CREATE TABLE documents (
+        rid INTEGER PRIMARY KEY REFERENCES items (rid) ON DELETE CASCADE,
         document BLOB NOT NULL
     )""",
     "CREATE VIRTUAL TABLE extents USING rtree (rid, west, east, south, north, first_day, last_day)",
 )
+"""Statements that make the tables of `SCHEMA_VERSION`."""
 
 
-def connect(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open a catalogue for reading and writing; make its tables if it is new.
+def connect(path: Path, *, create: bool, any_thread: bool = False) -> sqlite3.Connection:
+    """Open a catalogue for reading and writing; make its tables if it is new, bring them up to date if they are old.
 
     Raises
     ------
@@ -80,7 +113,7 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
         raise InvalidArchiveError(f"{path}: no catalogue")
     if not path.parent.is_dir():
         raise InvalidArchiveError(f"{path}: no folder for the catalogue")
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread)
     try:
         _prepare(connection, path)
     except sqlite3.DatabaseError as error:
@@ -94,10 +127,11 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
     return connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open a second connection that only reads, for one search."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+def connect_reader(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
+    """Open a connection that only reads a catalogue, which must be of `SCHEMA_VERSION`."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread)
     connection.execute("PRAGMA query_only = 1")
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
     return connection
 
 
@@ -107,20 +141,39 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Read one state of the catalogue in all statements of the body."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = 1")
     connection.execute("PRAGMA synchronous = FULL")
-    if _version(connection, path) == 0:
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
+    if (version := _version(connection, path)) == SCHEMA_VERSION:
+        return
+    if version == 0:
         connection.execute("PRAGMA journal_mode = WAL")
-        with transaction(connection):
-            if _version(connection, path) == 0:  # else another process was faster
-                _create(connection)
+    with transaction(connection):
+        version = _version(connection, path)  # another process may have been faster
+        if version == 0:
+            _create(connection)
+        elif version < SCHEMA_VERSION:
+            from catalog.migration import migrate  # noqa: PLC0415 - rarely needed; it imports this module
+
+            migrate(connection)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -138,9 +191,14 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    for statement in _TABLES:
-        connection.execute(statement)
+    make_tables(connection)
     collection = make_collection().to_dict(include_self_link=False)
     connection.execute("INSERT INTO collections VALUES (?, ?)", (collection["id"], json.dumps(collection)))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables, and name their version in the file."""
+    for statement in TABLES:
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

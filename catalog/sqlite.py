@@ -13,11 +13,14 @@ from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import shapely
-
-from catalog.query import Query, Times, query
-from catalog.rows import COLUMNS, Row, document, row
-from catalog.schema import connect, connect_reader, transaction
+from catalog import writing
+from catalog.documents import stored
+from catalog.functions import reader
+from catalog.item import COLLECTION_ID
+from catalog.plan import Conditions, plan
+from catalog.query import Times, query
+from catalog.schema import connect, connect_reader, snapshot, transaction
+from catalog.text import decode
 
 if TYPE_CHECKING:
     import os
@@ -25,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from catalog.functions import Reader
+
 BATCH: Final = 500
 """Items that are written in one transaction."""
 
-# S608: what is put into these statements are names of columns; values are parameters.
-_INSERT: Final = f"INSERT INTO items ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-_UPDATE: Final = f"UPDATE items SET {', '.join(f'{column} = ?' for column in COLUMNS)} WHERE rid = ?"  # noqa: S608
+_DOCUMENT: Final = "SELECT d.document FROM items i JOIN documents d ON d.rid = i.rid WHERE "
 
 
 def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalogue:
@@ -49,7 +52,7 @@ def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalog
         If there is none and it is not to be made, or it is no catalogue, or one of a newer version.
     """
     location = Path(path)
-    return Catalogue(location, connect(location, create=create))
+    return Catalogue(location, reader(connect(location, create=create)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,18 @@ class Catalogue:
 
     path: Path
     """The SQLite file."""
-    connection: sqlite3.Connection
-    """Connection of the thread that opened it."""
+    reader: Reader
+    """Connection of the thread that opened it, for reading and writing."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Connection of the thread that opened it."""
+        return self.reader.connection
+
+    @property
+    def url(self) -> str:
+        """The file, for messages."""
+        return str(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -72,72 +85,67 @@ class Catalogue:
         self.connection.close()
 
     def upsert(self, item: Mapping[str, Any]) -> bool:
-        """Add an item, or replace the one of its id.
-
-        An item of the same store is replaced only by one of the same or a newer ledger revision; one of another
-        store (a later attempt) always.
-
-        Returns
-        -------
-        bool
-            Whether it was written; False if the catalogue has a newer revision.
-
-        Raises
-        ------
-        ValueError
-            If it is not an item that can be listed, or its collection is unknown.
-        """
+        """Add an item, or replace the one of its id, as `upsert_many` does; return whether it was written."""
         return self.upsert_many([item]) == 1
 
     def upsert_many(self, items: Iterable[Mapping[str, Any]]) -> int:
-        """Add or replace items as `upsert` does, in transactions of `BATCH` items.
+        """Add or replace items, in transactions of `BATCH` items.
 
-        An item is listed wholly or not at all; after an error or a crash the finished batches are listed.
+        An item of the same store is replaced only by one of the same or a newer ledger revision; one of another store
+        only by one of a store that was not written earlier; items without a store always. Versions of a product are
+        told of each other. An item is listed wholly or not at all; after an error or a crash the finished batches are
+        listed.
 
         Returns
         -------
         int
             How many were written: those that the catalogue has no newer revision of.
+
+        Raises
+        ------
+        ValueError
+            If one is not an item that can be listed, or its collection is unknown.
         """
         written = 0
-        known = {collection["id"] for collection in self.collections()}
         for batch in batched(items, BATCH):
-            rows = [row(item) for item in batch]
-            for item in batch:
-                if item["collection"] not in known:
-                    raise ValueError(f"item {item['id']}: unknown collection {item['collection']!r}")
             with transaction(self.connection):
-                written += sum(self._write(new) for new in rows)
+                written += writing.write_many(self.connection, batch)
         return written
 
-    def remove(self, product_id: str) -> bool:
-        """Take an item out; return whether it was listed."""
+    def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:
+        """Take an item out, withdrawn or not; return whether it was listed."""
         with transaction(self.connection):
-            found = self._find(product_id)
-            if found is None:
-                return False
-            self.connection.execute("DELETE FROM extents WHERE rid = ?", (found[0],))
-            self.connection.execute("DELETE FROM items WHERE rid = ?", (found[0],))
-            return True
+            return writing.remove(self.connection, collection, item_id)
 
-    def get(self, product_id: str) -> dict[str, Any] | None:
+    def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
-        statement = "SELECT d.document FROM items i JOIN documents d ON d.rid = i.rid WHERE i.id = ?"
-        found = self.connection.execute(statement, (product_id,)).fetchone()
-        return None if found is None else document(found[0])
+        found = self.connection.execute(f"{_DOCUMENT} i.id = ? AND i.collection = ?", (item_id, collection)).fetchone()
+        return None if found is None else _item(self.reader, found[0])
 
-    def ids(self) -> set[str]:
-        """Return the ids of all items, withdrawn ones included."""
-        return {found[0] for found in self.connection.execute("SELECT id FROM items")}
+    def ids(self, collection: str = COLLECTION_ID) -> set[str]:
+        """Return the ids of all items of a collection, withdrawn ones included."""
+        return {
+            found[0] for found in self.connection.execute("SELECT id FROM items WHERE collection = ?", (collection,))
+        }
+
+    def items(self, collection: str | None = None, *, withdrawn: bool = False) -> Iterator[dict[str, Any]]:
+        """Return all items as they are now, one after another, by collection and id; withdrawn ones if asked for."""
+        wanted = Conditions(findable=not withdrawn)
+        if collection is not None:
+            wanted.one_of("collection", [collection])
+        if not withdrawn:
+            wanted.add("NOT i.withdrawn")
+        return _results(self.path, wanted, "i.collection, i.id")
 
     def count(self) -> int:
         """Return the number of items, withdrawn ones included."""
         return int(self.connection.execute("SELECT count(*) FROM items").fetchone()[0])
 
-    def revision(self, product_id: str) -> int | None:
+    def revision(self, item_id: str, collection: str = COLLECTION_ID) -> int | None:
         """Return the ledger revision of an item, or None if it is not listed."""
-        found = self._find(product_id)
-        return None if found is None else found[1]
+        statement = "SELECT revision FROM items WHERE id = ? AND collection = ?"
+        found = self.connection.execute(statement, (item_id, collection)).fetchone()
+        return None if found is None else int(found[0])
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections, by id."""
@@ -145,10 +153,20 @@ class Catalogue:
         return [json.loads(text) for (text,) in found]
 
     def put_collection(self, collection: Mapping[str, Any]) -> None:
-        """Add a collection, or replace the one of its id."""
-        statement = "INSERT INTO collections VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
+        """Add a collection, or replace the one of its id.
+
+        Raises
+        ------
+        ValueError
+            If it has no id, or values that JSON has not.
+        """
         with transaction(self.connection):
-            self.connection.execute(statement, (collection["id"], json.dumps(collection, allow_nan=False)))
+            writing.put_collection(self.connection, collection)
+
+    def remove_collection(self, collection: str) -> bool:
+        """Take a collection and its items out; return whether it was listed."""
+        with transaction(self.connection):
+            return writing.remove_collection(self.connection, collection)
 
     def search(
         self,
@@ -195,6 +213,8 @@ class Catalogue:
         InvalidTileError
             If the grid has no such tile.
         """
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit {limit} is not positive")
         wanted = query(
             ids=ids,
             bbox=bbox,
@@ -204,42 +224,22 @@ class Catalogue:
             datastrip=datastrip,
             cloud_cover_max=cloud_cover_max,
             withdrawn=withdrawn,
-            limit=limit,
         )
-        return _results(self.path, wanted)
-
-    def _find(self, product_id: str) -> tuple[int, int, str | None] | None:
-        statement = "SELECT rid, revision, store FROM items WHERE id = ?"
-        found: tuple[int, int, str | None] | None = self.connection.execute(statement, (product_id,)).fetchone()
-        return found
-
-    def _write(self, new: Row) -> bool:
-        found = self._find(new.id)
-        if found is None:
-            rid = self.connection.execute(_INSERT, new.values).lastrowid
-        else:
-            rid, revision, store = found
-            if store == new.store and new.revision < revision:
-                return False
-            self.connection.execute(_UPDATE, (*new.values, rid))
-        self.connection.execute("REPLACE INTO documents VALUES (?, ?, ?)", (rid, new.geometry, new.document))
-        self.connection.execute("DELETE FROM extents WHERE rid = ?", (rid,))
-        if new.extent is not None:
-            self.connection.execute("INSERT INTO extents VALUES (?, ?, ?, ?, ?, ?, ?)", (rid, *new.extent))
-        return True
+        return _results(self.path, wanted, "i.datetime, i.id, i.collection", limit)
 
 
-def _results(path: Path, wanted: Query) -> Iterator[dict[str, Any]]:
-    """Documents of a search, read by a connection of its own that holds on to one state of the catalogue."""
+def _item(opened: Reader, data: bytes) -> dict[str, Any]:
+    item: dict[str, Any] = decode(stored(opened.unpacked(data)))
+    return item
 
-    def in_area(geometry: bytes | None) -> bool:
-        return geometry is not None and bool(shapely.intersects(wanted.area, shapely.from_wkb(geometry)))
 
-    with contextlib.closing(connect_reader(path)) as connection:
-        if wanted.area is not None:
-            shapely.prepare(wanted.area)
-            connection.create_function("in_area", 1, in_area, deterministic=True)
-        connection.execute("BEGIN")  # one state for all statements
-        for (rid,) in connection.execute(wanted.statement, wanted.parameters):
-            (data,) = connection.execute("SELECT document FROM documents WHERE rid = ?", (rid,)).fetchone()
-            yield document(data)
+def _results(path: Path, wanted: Conditions, order: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    """Items of a search, read by a connection of its own that holds on to one state of the catalogue."""
+    with contextlib.closing(connect_reader(path)) as connection, snapshot(connection):
+        opened = reader(connection)
+        planned = plan(wanted, opened)
+        # S608: what is put into it are names; values are parameters. Without the documents, so that these need not
+        # go through the sorter.
+        statement = f"SELECT i.rid FROM {planned.source} WHERE {planned.where} ORDER BY {order} LIMIT ?"  # noqa: S608
+        for (rid,) in connection.execute(statement, [*planned.parameters, -1 if limit is None else limit]):
+            yield _item(opened, connection.execute(f"{_DOCUMENT} i.rid = ?", (rid,)).fetchone()[0])

@@ -1,0 +1,177 @@
+"""Items as the embedded catalogue keeps them: compressed templates that become answers without parsing JSON.
+
+A template is the item's JSON with marks where stored and served items differ. Marks are control characters, which
+JSON never has: 0x01 where the archive's folder ``products`` goes, 0x02 where the URL of the collection's items goes;
+the parts that 0x00 separates are what comes before the links, the links that are served, what comes after, and the
+links as they were given. An item that has no such template (no links, or odd ones) is kept as its JSON alone.
+
+Templates and properties are compressed by zlib with a preset dictionary, the first item of the collection; the number
+of the dictionary goes before them.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from catalog.places import GENERATED, generated_links, served
+from catalog.text import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from catalog.places import Places
+
+LEVEL: Final = 3
+"""Of compression: higher ones take more time to write and hardly less to read."""
+
+MAX_DICTIONARY: Final = 32_768
+"""Bytes of a dictionary; zlib can't refer to more."""
+
+type Dictionaries = Callable[[int], bytes]
+"""Gives the dictionary of a number; that of 0 is empty."""
+
+_NUMBER: Final = struct.Struct("<I")
+_PRODUCTS: Final = "\x1eP"
+_ITEMS: Final = "\x1eI"
+_LINKS: Final = "\x1eL"
+_MARK: Final = rb"\u001e"
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def template(item: Mapping[str, Any]) -> bytes:
+    """Return the template of an item.
+
+    Raises
+    ------
+    ValueError
+        If it has values that JSON has not.
+    """
+    links = item.get("links")
+    if links is None:
+        return encode(item)
+    assets = {name: _marked_asset(asset) for name, asset in item.get("assets", {}).items()}
+    own = [_marked_link(link) for link in links if link["rel"] not in GENERATED]
+    whole = encode({**item, "assets": assets, "links": _LINKS} if "assets" in item else {**item, "links": _LINKS})
+    shown = encode(own)
+    marks = sum(asset["href"].startswith(_PRODUCTS) for asset in assets.values()) + 1
+    marked = sum(link is None or link["href"].startswith((_PRODUCTS, _ITEMS)) for link in own)
+    if None in own or whole.count(_MARK) != marks or shown.count(_MARK) != marked:
+        return encode(item)
+    before, after = whole.split(rb'"\u001eL"')
+    return b"\0".join((_as_marks(before), _as_marks(shown[1:-1]), _as_marks(after), encode(links)))
+
+
+def stored(text: bytes) -> bytes:
+    """Return the JSON of an item as it was given, from its template."""
+    parts = text.split(b"\0")
+    if len(parts) == 1:
+        return text
+    before, _, after, links = parts
+    return b"".join((before.replace(b"\1", b"./"), links, after.replace(b"\1", b"./")))
+
+
+def answer(text: bytes, collection: str, name: str, store: str | None, places: Places) -> bytes:
+    """Return the JSON of an item as clients get it: that of `catalog.places.served`, from its template.
+
+    Parameters
+    ----------
+    text : bytes
+        The template.
+    collection, name : str
+        Id of the collection, and of the item: letters, digits, ``.``, ``_`` and ``-``.
+    store : str or None
+        ``abut:store`` of the item.
+    places : Places
+        Where this client finds things.
+    """
+    if b"\0" not in text:
+        return encode(served(decode(text), places))
+    here = _here(places, collection)
+    before, own, after, _ = text.replace(b"\1", here.products).replace(b"\2", here.items).split(b"\0")
+    links = here.links(name, store)
+    return b"".join((before, b"[", links, b"," if own else b"", own, here.further(name, store), b"]", after))
+
+
+def pack(text: bytes, number: int, dictionaries: Dictionaries) -> bytes:
+    """Compress with the dictionary of a number."""
+    packer = zlib.compressobj(LEVEL, zdict=dictionaries(number)) if number else zlib.compressobj(LEVEL)
+    return b"".join((_NUMBER.pack(number), packer.compress(text), packer.flush()))
+
+
+def unpack(data: bytes, dictionaries: Dictionaries) -> bytes:
+    """Return what `pack` compressed."""
+    (number,) = _NUMBER.unpack_from(data)
+    unpacker = zlib.decompressobj(zdict=dictionaries(number)) if number else zlib.decompressobj()
+    return unpacker.decompress(memoryview(data)[_NUMBER.size :])
+
+
+class _Here:
+    """What all items of a collection have in common for one client."""
+
+    __slots__ = ("_after_self", "_further", "_self", "items", "products")
+
+    def __init__(self, places: Places, collection: str) -> None:
+        self.products = encode(f"{places.products}/")[1:-1]
+        self.items = encode(f"{places.collection(collection)}/items/")[1:-1]
+        first, *others = (encode(link) for link in generated_links(collection, _PLAIN_NAME, places))
+        self._self, end = first.rsplit(_PLAIN_NAME.encode(), 1)
+        self._after_self = b",".join((end, *others))
+        self._further = [
+            (
+                "{store}" in link.href,
+                b","
+                + encode(
+                    {
+                        "rel": link.rel,
+                        "href": link.href.format(collection=quote(collection), id=_ITEMS, store=_PRODUCTS),
+                        "type": link.type,
+                        "title": link.title,
+                    }
+                ),
+            )
+            for link in places.links
+        ]
+
+    def links(self, name: str, _store: str | None) -> bytes:
+        return self._self + name.encode() + self._after_self
+
+    def further(self, name: str, store: str | None) -> bytes:
+        quoted_store = quote(store or "").encode()
+        return b"".join(
+            link.replace(rb"\u001eI", name.encode()).replace(rb"\u001eP", quoted_store)
+            for needs_store, link in self._further
+            if store or not needs_store
+        )
+
+
+_PLAIN_NAME: Final = "name"
+
+
+@lru_cache(maxsize=64)
+def _here(places: Places, collection: str) -> _Here:
+    return _Here(places, collection)
+
+
+def _marked_asset(asset: Mapping[str, Any]) -> Mapping[str, Any]:
+    href = asset["href"]
+    return {**asset, "href": _PRODUCTS + href[2:]} if href.startswith("./") else asset
+
+
+def _marked_link(link: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return a link with marks; None if it leads to an item whose URL needs quoting."""
+    href = link["href"]
+    if not href.startswith("./"):
+        return link
+    if not href.endswith(".json"):
+        return {**link, "href": _PRODUCTS + href[2:]}
+    name = href.removeprefix("./").removesuffix(".json")
+    return {**link, "href": _ITEMS + name} if _PLAIN.fullmatch(name) else None
+
+
+def _as_marks(text: bytes) -> bytes:
+    return text.replace(rb"\u001eP", b"\1").replace(rb"\u001eI", b"\2")

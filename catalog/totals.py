@@ -1,0 +1,116 @@
+"""What is true of many items together: aggregations of a search, and the extent of a collection."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.aggregation import AGGREGATIONS, CLOUD_BINS, MAX_BUCKETS, counted, distributed
+from catalog.literals import EPOCH, timestamp
+from catalog.plan import conditions, plan
+from catalog.rows import PROMOTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalog.aggregation import Aggregation
+    from catalog.functions import Reader
+    from catalog.search import Search
+
+_NAMES: Final = {aggregation.name: aggregation for aggregation in AGGREGATIONS}
+_BINS: Final = " ".join(f"WHEN {{0}} < {upper} THEN {lower}" for lower, upper in pairwise(CLOUD_BINS))
+_EXPRESSIONS: Final = {
+    "months": "strftime('%Y-%m-01T00:00:00Z', {0} / 1000000.0, 'unixepoch')",
+    "histogram": f"CASE WHEN {{0}} < 0 THEN NULL {_BINS} WHEN {{0}} = 100 THEN 100 END",
+}
+_SUMMARIES: Final = {"count": "count(*)", "minimum": "min({0})", "maximum": "max({0})"}
+_HALVES: Final = 180.0
+
+
+def aggregate(reader: Reader, search: Search, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return aggregations of all that a search finds.
+
+    Raises
+    ------
+    ValueError
+        If there is no such aggregation.
+    """
+    for unknown in (name for name in names if name not in _NAMES):
+        raise ValueError(f"aggregation {unknown!r} is unknown; there are {', '.join(_NAMES)}")
+    wanted = [_NAMES[name] for name in names]
+    if not wanted:
+        return []
+    planned = plan(conditions(search), reader)
+    # Found once, as finding may be dear, and counted in one go for each.
+    expressions = dict.fromkeys(_expression(aggregation) for aggregation in wanted)
+    columns = {expression: f"c{number}" for number, expression in enumerate(expressions)}
+    found = ", ".join(f"{expression} AS {column}" for expression, column in columns.items())
+    counts = [_counts(number, one, columns[_expression(one)]) for number, one in enumerate(wanted)]
+    # S608: values are parameters.
+    statement = (
+        f"WITH found AS MATERIALIZED (SELECT {found} FROM {planned.source} WHERE {planned.where}) "  # noqa: S608
+        + " UNION ALL ".join(counts)
+    )
+    rows: list[list[tuple[Any, int]]] = [[] for _ in wanted]
+    for number, value, count in reader.connection.execute(statement, planned.parameters):
+        rows[number].append((value, count))
+    return [_answer(one, some) for one, some in zip(wanted, rows, strict=True)]
+
+
+def extent(reader: Reader, collection: str) -> tuple[list[float], list[str]] | None:
+    """Return bounding box and first and last datetime of the items of a collection that can be found, or None.
+
+    West is greater than east if the items lie about 180 degrees.
+    """
+    statement = """
+        SELECT min(datetime), max(until), min(west), max(east), min(south), max(north),
+            min(west) FILTER (WHERE west >= 0), max(CASE WHEN west < 0 THEN east ELSE east - 360 END)
+        FROM items INDEXED BY items_by_time WHERE collection = ? AND NOT withdrawn
+        """
+    first, last, west, east, south, north, east_side, west_side = reader.connection.execute(
+        statement, (collection,)
+    ).fetchone()
+    if first is None:
+        return None
+    times = [timestamp(EPOCH + timedelta(microseconds=moment)) for moment in (first, last)]
+    if west is None:
+        return [-180.0, -90.0, 180.0, 90.0], times
+    if east > _HALVES or east - west > _HALVES:
+        # Seen from 180 degrees: those of the western hemisphere a turn further.
+        crossing = [] if east_side is None else [east_side, west_side]
+        if crossing and crossing[1] + 360 - crossing[0] < min(east - west, 360):
+            west, east = crossing
+        elif east > _HALVES:
+            west, east = -180.0, 180.0
+    return [west, south, east, north], times
+
+
+def _expression(aggregation: Aggregation) -> str:
+    if aggregation.kind == "count":
+        return "1"
+    column = "datetime" if aggregation.property == "datetime" else PROMOTED[aggregation.property][0]
+    return _EXPRESSIONS.get(aggregation.kind, "{0}").format(f"i.{column}")
+
+
+def _counts(number: int, aggregation: Aggregation, column: str) -> str:
+    """Return a SELECT of the aggregation's number, keys and counts from what was found."""
+    if aggregation.kind in _SUMMARIES:
+        return f"SELECT {number}, {_SUMMARIES[aggregation.kind].format(column)}, 0 FROM found"  # noqa: S608 - names
+    return f"SELECT {number}, {column}, count(*) FROM found GROUP BY {column}"  # noqa: S608 - names of columns
+
+
+def _answer(aggregation: Aggregation, rows: list[tuple[Any, int]]) -> dict[str, Any]:
+    if aggregation.kind in _SUMMARIES:
+        (value, _) = rows[0]
+        instant = aggregation.kind != "count" and value is not None
+        return counted(aggregation, timestamp(EPOCH + timedelta(microseconds=value)) if instant else value)
+    if aggregation.kind == "histogram":
+        numbers = dict(rows)
+        return distributed(aggregation, [(lower, numbers.get(lower, 0)) for lower in CLOUD_BINS])
+    buckets = [(key, count) for key, count in rows if key is not None]
+    if aggregation.kind == "months":
+        return distributed(aggregation, sorted(buckets))
+    buckets.sort(key=lambda bucket: (-bucket[1], str(bucket[0])))
+    overflow = sum(count for _, count in buckets[MAX_BUCKETS:])
+    return distributed(aggregation, buckets[:MAX_BUCKETS], overflow)

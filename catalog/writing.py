@@ -1,0 +1,177 @@
+"""Writing items into the embedded catalogue, and telling versions of a product of each other, in one transaction."""
+
+from __future__ import annotations
+
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Final
+
+from catalog.documents import MAX_DICTIONARY, stored, unpack
+from catalog.rows import COLUMNS, Row, row
+from catalog.text import decode, encode
+from catalog.versions import family, told
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+_GROUP: Final = 500
+
+# S608: what is put into these statements are names of columns; values are parameters.
+_INSERT: Final = f"INSERT INTO items ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_UPDATE: Final = f"UPDATE items SET {', '.join(f'{column} = ?' for column in COLUMNS)} WHERE rid = ?"  # noqa: S608
+_DOCUMENTS: Final = "SELECT i.rid, d.document FROM items i JOIN documents d ON d.rid = i.rid WHERE "
+
+
+def write_many(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]]) -> int:
+    """Add or replace items within the transaction that is open.
+
+    An item of the same store is replaced only by one of the same or a newer ledger revision; one of another store
+    unless that was written earlier, going by ``created``; items without a store always.
+
+    Returns
+    -------
+    int
+        How many were written.
+
+    Raises
+    ------
+    ValueError
+        If one is not an item that can be listed, or its collection is unknown.
+    """
+    known = {name for (name,) in connection.execute("SELECT id FROM collections")}
+    dictionaries = Dictionaries(connection)
+    written = 0
+    for group in batched(items, _GROUP):
+        families: set[int] = set()
+        for item in group:
+            if not isinstance(item.get("collection"), str) or item["collection"] not in known:
+                raise ValueError(f"item {item.get('id')}: unknown collection {item.get('collection')!r}")
+            written += _write(connection, item, dictionaries, families)
+        _tell(connection, families, dictionaries)
+    return written
+
+
+def remove(connection: sqlite3.Connection, collection: str, name: str) -> bool:
+    """Take an item out, within the transaction that is open; return whether it was listed."""
+    statement = "SELECT rid, family FROM items WHERE id = ? AND collection = ?"
+    found = connection.execute(statement, (name, collection)).fetchone()
+    if found is None:
+        return False
+    rid, number = found
+    for table in ("extents", "details", "documents", "items"):
+        connection.execute(f"DELETE FROM {table} WHERE rid = ?", (rid,))  # noqa: S608 - names of tables
+    _tell(connection, {number} - {None}, Dictionaries(connection))
+    return True
+
+
+def remove_collection(connection: sqlite3.Connection, collection: str) -> bool:
+    """Take a collection and its items out, within the transaction that is open; return whether it was listed."""
+    rows = "SELECT rid FROM items WHERE collection = ?"
+    for table in ("extents", "details", "documents"):
+        connection.execute(f"DELETE FROM {table} WHERE rid IN ({rows})", (collection,))  # noqa: S608 - names of tables
+    connection.execute("DELETE FROM items WHERE collection = ?", (collection,))
+    connection.execute("DELETE FROM dictionaries WHERE collection = ?", (collection,))
+    return connection.execute("DELETE FROM collections WHERE id = ?", (collection,)).rowcount > 0
+
+
+def put_collection(connection: sqlite3.Connection, collection: Mapping[str, Any]) -> None:
+    """Add a collection, or replace the one of its id, within the transaction that is open.
+
+    Raises
+    ------
+    ValueError
+        If it has no id, or values that JSON has not.
+    """
+    name = collection.get("id")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"collection id {name!r} is not a name")
+    statement = "INSERT INTO collections VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
+    connection.execute(statement, (name, encode(collection).decode()))
+
+
+class Dictionaries:
+    """Dictionaries of the collections, while items are written; made from the first item of each."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._numbers: dict[str, int] = {}
+        self._data: dict[int, bytes] = {}
+        for number, collection, data in connection.execute("SELECT number, collection, data FROM dictionaries"):
+            self._numbers[collection], self._data[number] = number, data
+
+    def __call__(self, number: int) -> bytes:
+        """Return the dictionary of a number."""
+        return self._data[number]
+
+    def number(self, new: Row) -> int:
+        """Return the number of the dictionary of a collection."""
+        if new.collection not in self._numbers:
+            data = new.template[-MAX_DICTIONARY:]
+            statement = "INSERT INTO dictionaries (collection, data) VALUES (?, ?)"
+            number = self._connection.execute(statement, (new.collection, data)).lastrowid
+            assert number is not None  # noqa: S101 - of an insert; for the type checker
+            self._numbers[new.collection], self._data[number] = number, data
+        return self._numbers[new.collection]
+
+
+def _write(
+    connection: sqlite3.Connection, item: Mapping[str, Any], dictionaries: Dictionaries, families: set[int]
+) -> bool:
+    """Write an item as the only one of its family; note the families that have to be told."""
+    new = row(_alone(item))
+    statement = "SELECT rid, revision, store, created, family FROM items WHERE id = ? AND collection = ?"
+    found = connection.execute(statement, (new.id, new.collection)).fetchone()
+    if found is not None and _outdated(new, *found[1:4]):
+        return False
+    if found is not None and found[4] is not None:
+        families.add(found[4])
+    if new.family is not None and new.family not in families:
+        others = connection.execute("SELECT 1 FROM items WHERE family = ? LIMIT 1", (new.family,)).fetchone()
+        if others is not None:
+            families.add(new.family)
+    _put(connection, new, None if found is None else found[0], dictionaries)
+    return True
+
+
+def _alone(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an item as it is while no other version is listed."""
+    try:
+        return told([item])[0] if family(item) is not None else item
+    except (TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"item {item.get('id')} is not a STAC item: {error}") from error
+
+
+def _outdated(new: Row, revision: int, store: str | None, created: int | None) -> bool:
+    if new.store is None or store is None:
+        return False
+    if new.store == store:
+        return new.revision < revision
+    return new.created is not None and created is not None and new.created < created
+
+
+def _put(connection: sqlite3.Connection, new: Row, rid: int | None, dictionaries: Dictionaries) -> None:
+    details = new.details(dictionaries.number(new), dictionaries)
+    if rid is None:
+        rid = connection.execute(_INSERT, new.values).lastrowid
+    else:
+        connection.execute(_UPDATE, (*new.values, rid))
+        connection.execute("DELETE FROM extents WHERE rid = ?", (rid,))
+    connection.execute("REPLACE INTO details VALUES (?, ?, ?)", (rid, *details[:2]))
+    connection.execute("REPLACE INTO documents VALUES (?, ?)", (rid, details[2]))
+    if new.extent is not None:
+        connection.execute("INSERT INTO extents VALUES (?, ?, ?, ?, ?, ?, ?)", (rid, *new.extent))
+
+
+def _tell(connection: sqlite3.Connection, families: Iterable[int], dictionaries: Dictionaries) -> None:
+    """Bring the items of families in step with each other."""
+    for number in families:
+        groups: dict[str | None, list[tuple[int, dict[str, Any]]]] = {}
+        for rid, data in connection.execute(f"{_DOCUMENTS} i.family = ?", (number,)).fetchall():
+            item = decode(stored(unpack(data, dictionaries)))
+            groups.setdefault(family(item), []).append((rid, item))  # a number may stand for two families
+        for members in groups.values():
+            rids = {item["id"]: (rid, item) for rid, item in members}
+            for item in told(item for _, item in members):
+                rid, before = rids[item["id"]]
+                if item != before:
+                    _put(connection, row(item), rid, dictionaries)
