@@ -1,0 +1,55 @@
+"""`abut catalog`: the group of commands that look after an archive's catalogue.
+
+Adding one: a module with a `command`, and a line in `COMMANDS`; it is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "info": ("cli.catalog_info", "Say what the catalogue is and what it lists."),
+    "migrate": ("cli.catalog_migrate", "Copy the catalogue into another one, and switch to it."),
+    "rebuild": ("cli.catalog_rebuild", "List the items of the store anew."),
+    "export": ("cli.catalog_export", "Write static STAC or stac-geoparquet."),
+}
+"""Module and summary of each command."""
+
+
+class _Group(click.Group):
+    """The group of `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=_Group)
+def command() -> None:
+    """Look after an archive's catalogue: an index of its items, in a SQLite file or elsewhere.
+
+    It can be made again from the items at any time; which one an archive has is written in its archive.json. Passwords
+    and tokens are not: PostgreSQL's come from PGUSER and PGPASSWORD, that of a STAC API from ABUT_CATALOGUE_TOKEN.
+
+    \b
+    abut catalog info --archive l1c
+    abut catalog migrate --archive l1c --to postgresql://db.example.org/stac --switch
+    """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
