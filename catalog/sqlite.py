@@ -7,20 +7,18 @@ on one machine: one writes at a time, readers see the last commit.
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalog import writing
-from catalog.documents import stored
 from catalog.functions import reader
 from catalog.item import COLLECTION_ID
+from catalog.listing import collections, row_item, stored_item
 from catalog.plan import Conditions, plan
 from catalog.query import Times, query
 from catalog.schema import connect, connect_reader, snapshot, transaction
-from catalog.text import decode
 
 if TYPE_CHECKING:
     import os
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 500
 """Items that are written in one transaction."""
-
-_DOCUMENT: Final = "SELECT d.document FROM items i JOIN documents d ON d.rid = i.rid WHERE "
 
 
 def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalogue:
@@ -119,8 +115,7 @@ class Catalogue:
 
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
-        found = self.connection.execute(f"{_DOCUMENT} i.id = ? AND i.collection = ?", (item_id, collection)).fetchone()
-        return None if found is None else _item(self.reader, found[0])
+        return stored_item(self.reader, collection, item_id)
 
     def ids(self, collection: str = COLLECTION_ID) -> set[str]:
         """Return the ids of all items of a collection, withdrawn ones included."""
@@ -149,8 +144,7 @@ class Catalogue:
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections, by id."""
-        found = self.connection.execute("SELECT document FROM collections ORDER BY id")
-        return [json.loads(text) for (text,) in found]
+        return collections(self.reader)
 
     def put_collection(self, collection: Mapping[str, Any]) -> None:
         """Add a collection, or replace the one of its id.
@@ -228,11 +222,6 @@ class Catalogue:
         return _results(self.path, wanted, "i.datetime, i.id, i.collection", limit)
 
 
-def _item(opened: Reader, data: bytes) -> dict[str, Any]:
-    item: dict[str, Any] = decode(stored(opened.unpacked(data)))
-    return item
-
-
 def _results(path: Path, wanted: Conditions, order: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Items of a search, read by a connection of its own that holds on to one state of the catalogue."""
     with contextlib.closing(connect_reader(path)) as connection, snapshot(connection):
@@ -242,4 +231,4 @@ def _results(path: Path, wanted: Conditions, order: str, limit: int | None = Non
         # go through the sorter.
         statement = f"SELECT i.rid FROM {planned.source} WHERE {planned.where} ORDER BY {order} LIMIT ?"  # noqa: S608
         for (rid,) in connection.execute(statement, [*planned.parameters, -1 if limit is None else limit]):
-            yield _item(opened, connection.execute(f"{_DOCUMENT} i.rid = ?", (rid,)).fetchone()[0])
+            yield row_item(opened, rid)

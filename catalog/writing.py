@@ -51,6 +51,22 @@ def write_many(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]
     return written
 
 
+def taken(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of those items that are listed, withdrawn or not, or come twice."""
+    statement = "SELECT 1 FROM items WHERE id = ? AND collection = ?"
+    found: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        name, collection = item.get("id"), item.get("collection")
+        if not isinstance(name, str) or not isinstance(collection, str):
+            continue  # refused when it is written
+        key = name, collection
+        if key in seen or connection.execute(statement, key).fetchone() is not None:
+            found.append(name)
+        seen.add(key)
+    return found
+
+
 def remove(connection: sqlite3.Connection, collection: str, name: str) -> bool:
     """Take an item out, within the transaction that is open; return whether it was listed."""
     statement = "SELECT rid, family FROM items WHERE id = ? AND collection = ?"

@@ -1,0 +1,178 @@
+"""The STAC API on the embedded catalogue: threads that read, each with a connection of its own, and one that writes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+
+from catalog import pages, totals, writing
+from catalog.functions import Reader, reader
+from catalog.listing import collections, listing, stored_item
+from catalog.schema import connect, connect_reader, snapshot, transaction
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from catalog.places import Places
+    from catalog.search import Page, Search
+
+READERS: Final = min(8, 2 + (os.cpu_count() or 2))
+"""Requests that read at a time; further ones wait."""
+
+LONGEST: Final = 30.0
+"""Seconds after which a request that reads is given up."""
+
+_BATCH: Final = 500
+_STEPS: Final = 20_000
+"""Steps of SQLite's machine between two looks at the clock: some milliseconds."""
+
+
+@dataclass(slots=True)
+class SqliteBackend:
+    """The database behind the API: a SQLite file on a local disk."""
+
+    path: Path
+    """The file; made if there is none."""
+    readers: int = READERS
+    """Requests that read at a time."""
+    longest: float = LONGEST
+    """Seconds after which a request that reads is given up."""
+    _idle: deque[Reader] = field(default_factory=deque)
+    _writer: list[sqlite3.Connection] = field(default_factory=list)
+    _reading: anyio.CapacityLimiter = field(init=False)
+    _writing: anyio.CapacityLimiter = field(init=False)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Be connected while the application runs.
+
+        Raises
+        ------
+        InvalidArchiveError
+            If the file is no catalogue, or one of a newer version.
+        """
+        self._reading, self._writing = anyio.CapacityLimiter(self.readers), anyio.CapacityLimiter(1)
+        self._writer.append(await anyio.to_thread.run_sync(lambda: connect(self.path, create=True, any_thread=True)))
+        try:
+            for _ in range(self.readers):
+                self._idle.append(reader(connect_reader(self.path, any_thread=True)))
+            yield
+        finally:
+            # What still runs ends first: a connection is not closed under a thread that uses it.
+            with anyio.CancelScope(shield=True):
+                for _ in range(self.readers):
+                    await self._reading.acquire_on_behalf_of(object())
+                await self._writing.acquire_on_behalf_of(object())
+            while self._idle:
+                self._idle.pop().connection.close()
+            self._writer.pop().close()
+
+    async def ready(self) -> None:
+        """Raise if the database can't answer now."""
+        await self._read(lambda opened: opened.connection.execute("SELECT 1 FROM collections LIMIT 1").fetchone())
+
+    async def search(self, search: Search, places: Places) -> Page:
+        """Return one page of a search.
+
+        Raises
+        ------
+        ValueError
+            If the token is none of its own, or a property can't be sorted by.
+        """
+        return await self._read(lambda opened: pages.page(opened, search, places))
+
+    async def item(self, collection: str, item: str, places: Places) -> bytes | None:
+        """Return an item as clients get it, or None if there is none or it was withdrawn."""
+        return await self._read(lambda opened: pages.item(opened, collection, item, places))
+
+    async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
+        """Return an item as it is stored, withdrawn or not."""
+        return await self._read(lambda opened: stored_item(opened, collection, item))
+
+    async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
+        """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`."""
+        return await self._read(lambda opened: listing(opened, collection, after, limit))
+
+    async def collections(self) -> list[dict[str, Any]]:
+        """Return all collections as they are stored, by id."""
+        return await self._read(collections)
+
+    async def extent(self, collection: str) -> tuple[list[float], list[str]] | None:
+        """Return bounding box and first and last datetime of the items that can be found, or None without any."""
+        return await self._read(lambda opened: totals.extent(opened, collection))
+
+    async def aggregate(self, search: Search, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return aggregations of all that a search finds."""
+        return await self._read(lambda opened: totals.aggregate(opened, search, names))
+
+    async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
+        """Add or replace items, in transactions of some hundreds; return how many were written."""
+
+        def write(connection: sqlite3.Connection) -> int:
+            written = 0
+            for start in range(0, len(items), _BATCH):
+                with transaction(connection):
+                    written += writing.write_many(connection, items[start : start + _BATCH])
+            return written
+
+        return await self._write(write)
+
+    async def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Add items, all or none; return the ids that are listed already (then nothing was written)."""
+
+        def write(connection: sqlite3.Connection) -> list[str]:
+            with transaction(connection):
+                taken = writing.taken(connection, items)
+                if not taken:
+                    writing.write_many(connection, items)
+                return taken
+
+        return await self._write(write)
+
+    async def remove(self, collection: str, item: str) -> bool:
+        """Take an item out; return whether it was listed."""
+        return await self._write(_in_transaction(lambda connection: writing.remove(connection, collection, item)))
+
+    async def put_collection(self, collection: Mapping[str, Any]) -> None:
+        """Add a collection, or replace the one of its id."""
+        await self._write(_in_transaction(lambda connection: writing.put_collection(connection, collection)))
+
+    async def remove_collection(self, collection: str) -> bool:
+        """Take a collection and its items out; return whether it was listed."""
+        return await self._write(_in_transaction(lambda connection: writing.remove_collection(connection, collection)))
+
+    async def _read[Result](self, work: Callable[[Reader], Result]) -> Result:
+        """Read one state of the catalogue in a thread, with a connection that no other uses meanwhile."""
+
+        def run() -> Result:
+            opened = self._idle.pop()
+            deadline = time.monotonic() + self.longest
+            opened.connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            try:
+                with snapshot(opened.connection):
+                    return work(opened)
+            finally:
+                self._idle.append(opened)
+
+        return await anyio.to_thread.run_sync(run, limiter=self._reading)
+
+    async def _write[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Write in a thread, one at a time; what has begun is finished, even if the client has gone."""
+        return await anyio.to_thread.run_sync(lambda: work(self._writer[0]), limiter=self._writing)
+
+
+def _in_transaction[Result](work: Callable[[sqlite3.Connection], Result]) -> Callable[[sqlite3.Connection], Result]:
+    def run(connection: sqlite3.Connection) -> Result:
+        with transaction(connection):
+            return work(connection)
+
+    return run
