@@ -49,6 +49,7 @@ def command(
     abut serve --archive s3://bucket/l1c --catalogue postgresql://db/stac --host 0.0.0.0 --workers 4
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     from services.app import archive_parts  # noqa: PLC0415 - an extra
+    from services.backends import require_catalogue  # noqa: PLC0415 - an extra
     from services.serving import listen, serve  # noqa: PLC0415 - an extra
     from services.settings import load_settings  # noqa: PLC0415 - an extra
 
@@ -61,6 +62,7 @@ def command(
         public_url=public_url,
         log_format=log_format,
     )
+    require_catalogue(settings)
     mounted = archive_parts(settings)
     listening = listen(settings.host, settings.port)
     _announce(listening.url, settings.public_url, settings.archive, mounted, as_json=as_json)

@@ -16,18 +16,22 @@ from abut import __version__
 from abut.archive import open_archive
 from catalog.places import ItemLink, Places
 from services.answers import problem
+from services.backends import access_of, backend_of, catalogue_url
 from services.cors import readable_from
 from services.health import health_routes, store_probe
 from services.logs import with_logs
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
+from services.stac.app import create_stac_app
+from services.stac.options import Options
+from services.stac.transactions import transaction_extensions
 from services.zarr import zarr_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from starlette.requests import HTTPConnection, Request
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from abut.archive import Archive
     from services.health import Probe
@@ -76,7 +80,8 @@ def create_app(settings: Settings) -> ASGIApp:
 def archive_parts(settings: Settings) -> list[Part]:
     """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
     archive = open_archive(settings.archive)
-    return [zarr_part(settings, archive)]
+    others = [zarr_part(settings, archive)]
+    return [stac_part(settings, archive, others), *others]
 
 
 def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
@@ -104,7 +109,8 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         exception_handlers={HTTPException: _refused},
     )
     app.router.redirect_slashes = False
-    return with_logs(behind(app, Front(settings.trusted_proxies, settings.public_url)))
+    front = Front(settings.trusted_proxies, settings.public_url)
+    return with_logs(behind(_slashed(app, [part.path for part in mounted]), front))
 
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
@@ -120,11 +126,45 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
     )
 
 
-def places_of(connection: HTTPConnection, settings: Settings, mounted: Sequence[Part]) -> Places:
-    """Return where the client of a request finds things."""
-    base: str = connection.scope[BASE]
+def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> Part:
+    """Return the STAC API as a part; its items have links to the others."""
+    backend = backend_of(catalogue_url(settings, archive))
+    access = access_of(settings)
+
+    def places(connection: HTTPConnection) -> Places:
+        return places_of(connection.scope[BASE], settings, others)
+
+    options = Options(
+        forwarded=False,
+        origins=settings.cors_origins,
+        max_body=settings.max_body,
+        max_written_body=settings.max_written_body,
+        transactions=transaction_extensions(backend, access, places) if access else (),
+    )
+    return Part(
+        path="/stac",
+        title="STAC API: search for products",
+        app=create_stac_app(backend, places=places, options=options),
+        rel="data",
+        probes=(("catalogue", backend.ready),),
+    )
+
+
+def places_of(base: str, settings: Settings, mounted: Sequence[Part]) -> Places:
+    """Return where a client that sees the service at a URL finds things."""
     links = tuple(link for part in mounted for link in part.item_links(base))
     return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links)
+
+
+def _slashed(app: ASGIApp, paths: Sequence[str]) -> ASGIApp:
+    """Return an application whose parts answer at their path without a slash too, and without a redirect."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].removeprefix(scope.get("root_path", "")) in paths:
+            scope = {**scope, "path": f"{scope['path']}/"}
+        await app(scope, receive, send)
+
+    return answering
 
 
 def _index(base: str, mounted: Sequence[Part]) -> Response:
