@@ -38,6 +38,9 @@ _CHILDREN: Final = "https://api.stacspec.org/v1.0.0/browseable"
 CORE: Final = [*map(str, BASE_CONFORMANCE_CLASSES)]
 """Conformance classes without extensions."""
 
+SORT_1_0: Final = "https://api.stacspec.org/v1.0.0/item-search#sort"
+"""Conformance class that pystac-client 0.9 looks for; it does not know version 1.1 of the extension."""
+
 CQL2: Final = [
     FilterConformanceClasses.CQL2_TEXT,
     FilterConformanceClasses.CQL2_JSON,
@@ -56,7 +59,14 @@ def extensions(shelf: Shelf, places: Callable[[Request], Places]) -> list[ApiExt
         TokenPaginationExtension(),
         FieldsExtension(conformance_classes=[*map(str, FieldsConformanceClasses)]),
         QueryExtension(conformance_classes=[str(QueryConformanceClasses.SEARCH), str(QueryConformanceClasses.ITEMS)]),
-        SearchSortExtension(client=queryables),
+        SearchSortExtension(
+            client=queryables,
+            conformance_classes=[
+                str(SortConformanceClasses.ITEM_SEARCH_SORT),
+                str(SortConformanceClasses.ITEM_SEARCH_SORTABLES),
+                SORT_1_0,
+            ],
+        ),
         ItemCollectionSortExtension(client=queryables),
         SortExtension(conformance_classes=[str(SortConformanceClasses.COLLECTION_SEARCH_SORT)]),
         FilterExtension(
