@@ -1,19 +1,14 @@
-"""Items as the embedded catalogue keeps them: compressed templates that become answers without parsing JSON.
+"""Items as the embedded catalogue keeps them: templates that become answers without parsing JSON.
 
 A template is the item's JSON with marks where stored and served items differ. Marks are control characters, which
 JSON never has: 0x01 where the archive's folder ``products`` goes, 0x02 where the URL of the collection's items goes;
 the parts that 0x00 separates are what comes before the links, the links that are served, what comes after, and the
 links as they were given. An item that has no such template (no links, or odd ones) is kept as its JSON alone.
-
-Templates and properties are compressed by zlib with a preset dictionary, the first item of the collection; the number
-of the dictionary goes before them.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -22,20 +17,10 @@ from catalog.places import GENERATED, generated_links, served
 from catalog.text import decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from catalog.places import Places
 
-LEVEL: Final = 3
-"""Of compression: higher ones take more time to write and hardly less to read."""
-
-MAX_DICTIONARY: Final = 32_768
-"""Bytes of a dictionary; zlib can't refer to more."""
-
-type Dictionaries = Callable[[int], bytes]
-"""Gives the dictionary of a number; that of 0 is empty."""
-
-_NUMBER: Final = struct.Struct("<I")
 _PRODUCTS: Final = "\x1eP"
 _ITEMS: Final = "\x1eI"
 _LINKS: Final = "\x1eL"
@@ -95,19 +80,6 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
     before, own, after, _ = text.replace(b"\1", here.products).replace(b"\2", here.items).split(b"\0")
     links = here.links(name, store)
     return b"".join((before, b"[", links, b"," if own else b"", own, here.further(name, store), b"]", after))
-
-
-def pack(text: bytes, number: int, dictionaries: Dictionaries) -> bytes:
-    """Compress with the dictionary of a number."""
-    packer = zlib.compressobj(LEVEL, zdict=dictionaries(number)) if number else zlib.compressobj(LEVEL)
-    return b"".join((_NUMBER.pack(number), packer.compress(text), packer.flush()))
-
-
-def unpack(data: bytes, dictionaries: Dictionaries) -> bytes:
-    """Return what `pack` compressed."""
-    (number,) = _NUMBER.unpack_from(data)
-    unpacker = zlib.decompressobj(zdict=dictionaries(number)) if number else zlib.decompressobj()
-    return unpacker.decompress(memoryview(data)[_NUMBER.size :])
 
 
 class _Here:

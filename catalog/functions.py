@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from catalog.documents import unpack
 from catalog.literals import instant, microseconds
+from catalog.packing import Dictionaries, unpack_document, unpack_properties
 from catalog.text import decode, encode
 
 if TYPE_CHECKING:
@@ -39,19 +39,22 @@ class Reader:
     """The connection."""
     shapes: Sequence[Any] = ()
     """Prepared geometries of the statement that runs."""
-    dictionaries: dict[int, bytes] = field(default_factory=dict)
-    """Dictionaries that were read so far, by number."""
+    _dictionaries: dict[int, Dictionaries] = field(default_factory=dict)
 
-    def dictionary(self, number: int) -> bytes:
-        """Return a dictionary; they never change."""
-        if number not in self.dictionaries:
-            found = self.connection.execute("SELECT data FROM dictionaries WHERE number = ?", (number,)).fetchone()
-            self.dictionaries[number] = found[0]
-        return self.dictionaries[number]
+    def dictionaries(self, number: int) -> Dictionaries:
+        """Return the dictionaries of a number; they never change."""
+        if number not in self._dictionaries:
+            statement = "SELECT number, document, properties FROM dictionaries WHERE number = ?"
+            self._dictionaries[number] = Dictionaries(*self.connection.execute(statement, (number,)).fetchone())
+        return self._dictionaries[number]
 
-    def unpacked(self, data: bytes) -> bytes:
-        """Return what was packed."""
-        return unpack(data, self.dictionary)
+    def document(self, data: bytes) -> bytes:
+        """Return the template of an item."""
+        return unpack_document(data, self.dictionaries)
+
+    def properties(self, data: bytes) -> bytes:
+        """Return the JSON of an item's other properties."""
+        return unpack_properties(data, self.dictionaries)
 
 
 def reader(connection: sqlite3.Connection) -> Reader:
@@ -76,7 +79,7 @@ def reader(connection: sqlite3.Connection) -> Reader:
         if packed is None:
             return None
         if cached[0] != packed:  # one item is often asked for several properties
-            cached[:] = [packed, decode(made.unpacked(packed))]
+            cached[:] = [packed, decode(made.properties(packed))]
         return as_kind(_found(cached[1], name), kind)
 
     for name, count, function in (

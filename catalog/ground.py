@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import shapely
 
 from catalog.literals import box_geometry
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
 
 TURN: Final = 360.0
 """Degrees of a circle."""
+
+
+def geometry_of(value: Mapping[str, Any]) -> Any:
+    """Return a GeoJSON geometry as a shapely geometry; as `shapely.geometry.shape`, but quicker where there are no holes.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, AttributeError, shapely.errors.ShapelyError
+        If it is none.
+    """
+    if value["type"] == "Polygon" and len(value["coordinates"]) == 1:
+        return shapely.polygons(np.asarray(value["coordinates"][0], dtype=np.float64))
+    return shapely.geometry.shape(value)
 
 
 def extent_of(geometry: Any) -> tuple[float, float, float, float] | None:

@@ -40,5 +40,5 @@ def collections(reader: Reader) -> list[dict[str, Any]]:
 
 
 def _item(reader: Reader, data: bytes) -> dict[str, Any]:
-    item: dict[str, Any] = decode(stored(reader.unpacked(data)))
+    item: dict[str, Any] = decode(stored(reader.document(data)))
     return item

@@ -125,7 +125,7 @@ def item(reader: Reader, collection: str, name: str, places: Places) -> bytes | 
     if found is None:
         return None
     data, store = found
-    return answer(reader.unpacked(data), collection, name, store, places)
+    return answer(reader.document(data), collection, name, store, places)
 
 
 def _rows(
@@ -179,5 +179,5 @@ def _feature(reader: Reader, rid: int, search: Search, places: Places) -> bytes:
         "SELECT d.document, i.collection, i.id, i.store FROM items i JOIN documents d ON d.rid = i.rid WHERE i.rid = ?"
     )
     data, collection, name, store = reader.connection.execute(statement, (rid,)).fetchone()
-    made = answer(reader.unpacked(data), collection, name, store, places)
+    made = answer(reader.document(data), collection, name, store, places)
     return encode(chosen(decode(made), search.fields)) if search.fields else made

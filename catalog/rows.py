@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import shapely
-from shapely.geometry import shape
 
-from catalog.documents import pack, template
-from catalog.ground import extent_of
+from catalog.documents import template
+from catalog.ground import extent_of, geometry_of
 from catalog.literals import instant, microseconds, quoted
 from catalog.queryables import UNSEARCHABLE, Kind
 from catalog.text import encode
@@ -19,8 +19,6 @@ from catalog.versions import family
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from catalog.documents import Dictionaries
 
 DAY: Final = 86_400_000_000
 """Microseconds in a day."""
@@ -87,14 +85,6 @@ class Row:
     template: bytes
     """The item, as `catalog.documents.template` returns it."""
 
-    def details(self, number: int, dictionaries: Dictionaries) -> tuple[bytes | None, bytes, bytes]:
-        """Return geometry, properties and template, packed."""
-        return (
-            self.geometry,
-            pack(self.properties, number, dictionaries),
-            pack(self.template, number, dictionaries),
-        )
-
 
 def row(item: Mapping[str, Any]) -> Row:
     """Return the rows of an item.
@@ -111,8 +101,6 @@ def row(item: Mapping[str, Any]) -> Row:
         return _row(name, item)
     except (TypeError, AttributeError, KeyError, IndexError, RecursionError) as error:
         raise ValueError(f"item {name} is not a STAC item: {error}") from error
-    except shapely.errors.ShapelyError as error:
-        raise ValueError(f"item {name} has a geometry that is none: {str(error).strip()}") from error
 
 
 def family_number(item: Mapping[str, Any]) -> int | None:
@@ -130,8 +118,7 @@ def _row(name: str, item: Mapping[str, Any]) -> Row:
     start, stop = _times(name, properties)
     _check_links(name, item)
     promoted = {column: _value(name, properties, key, kind) for key, (column, kind) in PROMOTED.items()}
-    geometry = shape(item["geometry"]) if item.get("geometry") is not None else None
-    extent = None if geometry is None else extent_of(geometry)
+    geometry, extent = _ground(name, item.get("geometry"))
     withdrawn = bool(properties.get("abut:withdrawn", False))
     revision = _integer(name, properties.get("abut:revision", 0))
     number = family_number(item)
@@ -155,7 +142,7 @@ def _row(name: str, item: Mapping[str, Any]) -> Row:
             *promoted.values(),
         ),
         extent=None if extent is None or withdrawn else (*extent, start / DAY, stop / DAY),
-        geometry=None if geometry is None or extent is None else shapely.to_wkb(geometry, output_dimension=2),
+        geometry=None if geometry is None else shapely.to_wkb(geometry, output_dimension=2),
         properties=other,
         template=text,
     )
@@ -173,6 +160,21 @@ def _times(name: str, properties: Mapping[str, Any]) -> tuple[int, int]:
     if start > stop:
         raise ValueError(f"item {name} ends before it starts: {quoted(ends)}")
     return start, stop
+
+
+def _ground(name: str, value: Any) -> tuple[Any, tuple[float, float, float, float] | None]:
+    """Geometry and its extent; None of both without one."""
+    if value is None:
+        return None, None
+    try:
+        geometry = geometry_of(value)
+        extent = extent_of(geometry)
+    except (ValueError, TypeError, KeyError, AttributeError, shapely.errors.ShapelyError) as error:
+        reason = str(error).strip() or type(error).__name__
+        raise ValueError(f"item {name}: geometry {quoted(value)} is none: {reason}") from error
+    if extent is not None and not all(map(math.isfinite, extent)):
+        raise ValueError(f"item {name}: geometry {quoted(value)} is not finite")
+    return (None, None) if extent is None else (geometry, extent)
 
 
 def _check_links(name: str, item: Mapping[str, Any]) -> None:

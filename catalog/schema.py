@@ -3,7 +3,7 @@
 ``items`` has what is searched and sorted by, in slim rows; ``details`` has the geometries (WKB) for the exact spatial
 test and the other properties; ``documents`` has the items themselves; ``extents`` is an R*Tree on bounding box and
 time of what searches find by place. Rows of the four share their ``rid``. Properties and items are compressed with
-one of ``dictionaries`` (see `catalog.documents`).
+``dictionaries`` (see `catalog.packing`).
 
 Longitudes start in -180 ... 180 and go on past 180 for what crosses that meridian; ``extents`` has time in days since
 1970, all other times are in microseconds since 1970. An item's time is ``datetime`` ... ``until``.
@@ -32,7 +32,10 @@ APPLICATION_ID: Final = 0x41425554
 BUSY_TIMEOUT: Final = 60.0
 """Seconds to wait for another process that writes."""
 
-READER_CACHE: Final = 8_000
+PAGE_SIZE: Final = 8_192
+"""Bytes of a page: several documents fit, of which there would be one on a page of the usual size."""
+
+CACHE: Final = 8_000
 """KiB of pages that a connection keeps."""
 
 TABLES: Final = (
@@ -43,7 +46,8 @@ TABLES: Final = (
     """CREATE TABLE dictionaries (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         collection TEXT NOT NULL UNIQUE,
-        data BLOB NOT NULL
+        document BLOB NOT NULL,
+        properties BLOB NOT NULL
     )""",
     """CREATE TABLE items (
         rid INTEGER PRIMARY KEY,
@@ -131,7 +135,7 @@ def connect_reader(path: Path, *, any_thread: bool = False) -> sqlite3.Connectio
     """Open a connection that only reads a catalogue, which must be of `SCHEMA_VERSION`."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread)
     connection.execute("PRAGMA query_only = 1")
-    connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection
 
 
@@ -161,10 +165,11 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = 1")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
     if (version := _version(connection, path)) == SCHEMA_VERSION:
         return
     if version == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new file
         connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
         version = _version(connection, path)  # another process may have been faster

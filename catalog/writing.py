@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.documents import MAX_DICTIONARY, stored, unpack
+from catalog.documents import stored
+from catalog.packing import SMALL_WINDOW, WINDOW, Dictionaries, shortened, unpack_document
 from catalog.rows import COLUMNS, Row, row
 from catalog.text import decode, encode
 from catalog.versions import family, told
@@ -39,7 +40,7 @@ def write_many(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]
         If one is not an item that can be listed, or its collection is unknown.
     """
     known = {name for (name,) in connection.execute("SELECT id FROM collections")}
-    dictionaries = Dictionaries(connection)
+    dictionaries = _Known(connection)
     written = 0
     for group in batched(items, _GROUP):
         families: set[int] = set()
@@ -76,7 +77,7 @@ def remove(connection: sqlite3.Connection, collection: str, name: str) -> bool:
     rid, number = found
     for table in ("extents", "details", "documents", "items"):
         connection.execute(f"DELETE FROM {table} WHERE rid = ?", (rid,))  # noqa: S608 - names of tables
-    _tell(connection, {number} - {None}, Dictionaries(connection))
+    _tell(connection, {number} - {None}, _Known(connection))
     return True
 
 
@@ -105,34 +106,37 @@ def put_collection(connection: sqlite3.Connection, collection: Mapping[str, Any]
     connection.execute(statement, (name, encode(collection).decode()))
 
 
-class Dictionaries:
+class _Known:
     """Dictionaries of the collections, while items are written; made from the first item of each."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._numbers: dict[str, int] = {}
-        self._data: dict[int, bytes] = {}
-        for number, collection, data in connection.execute("SELECT number, collection, data FROM dictionaries"):
-            self._numbers[collection], self._data[number] = number, data
+        self._by_collection: dict[str, Dictionaries] = {}
+        self._by_number: dict[int, Dictionaries] = {}
+        for collection, *values in connection.execute(
+            "SELECT collection, number, document, properties FROM dictionaries"
+        ):
+            self._add(collection, Dictionaries(*values))
 
-    def __call__(self, number: int) -> bytes:
-        """Return the dictionary of a number."""
-        return self._data[number]
+    def by_number(self, number: int) -> Dictionaries:
+        """Return the dictionaries of a number."""
+        return self._by_number[number]
 
-    def number(self, new: Row) -> int:
-        """Return the number of the dictionary of a collection."""
-        if new.collection not in self._numbers:
-            data = new.template[-MAX_DICTIONARY:]
-            statement = "INSERT INTO dictionaries (collection, data) VALUES (?, ?)"
-            number = self._connection.execute(statement, (new.collection, data)).lastrowid
+    def of(self, new: Row) -> Dictionaries:
+        """Return the dictionaries of the collection of an item."""
+        if new.collection not in self._by_collection:
+            document, properties = shortened(new.template, WINDOW), shortened(new.properties, SMALL_WINDOW)
+            statement = "INSERT INTO dictionaries (collection, document, properties) VALUES (?, ?, ?)"
+            number = self._connection.execute(statement, (new.collection, document, properties)).lastrowid
             assert number is not None  # noqa: S101 - of an insert; for the type checker
-            self._numbers[new.collection], self._data[number] = number, data
-        return self._numbers[new.collection]
+            self._add(new.collection, Dictionaries(number, document, properties))
+        return self._by_collection[new.collection]
+
+    def _add(self, collection: str, dictionaries: Dictionaries) -> None:
+        self._by_collection[collection] = self._by_number[dictionaries.number] = dictionaries
 
 
-def _write(
-    connection: sqlite3.Connection, item: Mapping[str, Any], dictionaries: Dictionaries, families: set[int]
-) -> bool:
+def _write(connection: sqlite3.Connection, item: Mapping[str, Any], dictionaries: _Known, families: set[int]) -> bool:
     """Write an item as the only one of its family; note the families that have to be told."""
     new = row(_alone(item))
     statement = "SELECT rid, revision, store, created, family FROM items WHERE id = ? AND collection = ?"
@@ -165,25 +169,27 @@ def _outdated(new: Row, revision: int, store: str | None, created: int | None) -
     return new.created is not None and created is not None and new.created < created
 
 
-def _put(connection: sqlite3.Connection, new: Row, rid: int | None, dictionaries: Dictionaries) -> None:
-    details = new.details(dictionaries.number(new), dictionaries)
+def _put(connection: sqlite3.Connection, new: Row, rid: int | None, dictionaries: _Known) -> None:
+    packing = dictionaries.of(new)
     if rid is None:
         rid = connection.execute(_INSERT, new.values).lastrowid
     else:
         connection.execute(_UPDATE, (*new.values, rid))
         connection.execute("DELETE FROM extents WHERE rid = ?", (rid,))
-    connection.execute("REPLACE INTO details VALUES (?, ?, ?)", (rid, *details[:2]))
-    connection.execute("REPLACE INTO documents VALUES (?, ?)", (rid, details[2]))
+    connection.execute(
+        "REPLACE INTO details VALUES (?, ?, ?)", (rid, new.geometry, packing.pack_properties(new.properties))
+    )
+    connection.execute("REPLACE INTO documents VALUES (?, ?)", (rid, packing.pack_document(new.template)))
     if new.extent is not None:
         connection.execute("INSERT INTO extents VALUES (?, ?, ?, ?, ?, ?, ?)", (rid, *new.extent))
 
 
-def _tell(connection: sqlite3.Connection, families: Iterable[int], dictionaries: Dictionaries) -> None:
+def _tell(connection: sqlite3.Connection, families: Iterable[int], dictionaries: _Known) -> None:
     """Bring the items of families in step with each other."""
     for number in families:
         groups: dict[str | None, list[tuple[int, dict[str, Any]]]] = {}
         for rid, data in connection.execute(f"{_DOCUMENTS} i.family = ?", (number,)).fetchall():
-            item = decode(stored(unpack(data, dictionaries)))
+            item = decode(stored(unpack_document(data, dictionaries.by_number)))
             groups.setdefault(family(item), []).append((rid, item))  # a number may stand for two families
         for members in groups.values():
             rids = {item["id"]: (rid, item) for rid, item in members}
