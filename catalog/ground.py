@@ -20,7 +20,7 @@ TURN: Final = 360.0
 
 
 def geometry_of(value: Mapping[str, Any]) -> Any:
-    """Return a GeoJSON geometry as a shapely geometry; as `shapely.geometry.shape`, but quicker where there are no holes.
+    """Return a GeoJSON geometry as a shapely geometry, as `shape` does, but quicker where there are no holes.
 
     Raises
     ------
