@@ -12,7 +12,8 @@ EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
     "pcodec": "dense",
     **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),
-    **dict.fromkeys(("httpx", "jwt", "orjson", "stac_fastapi", "uvicorn"), "services"),
+    **dict.fromkeys(("anyio", "cql2", "fastapi", "httpx", "jwt", "orjson", "pydantic"), "services"),
+    **dict.fromkeys(("pydantic_settings", "stac_fastapi", "starlette", "uvicorn"), "services"),
 }
 """Which extra of the distribution brings a package that the reading library does without."""
 

@@ -65,8 +65,11 @@ def command(
     require_catalogue(settings)
     mounted = archive_parts(settings)
     listening = listen(settings.host, settings.port)
-    _announce(listening.url, settings.public_url, settings.archive, mounted, as_json=as_json)
-    return 0 if serve(settings, listening) else REFUSED
+
+    def announce() -> None:
+        _announce(listening.url, settings.public_url, settings.archive, mounted, as_json=as_json)
+
+    return 0 if serve(settings, listening, announce) else REFUSED
 
 
 def _announce(url: str, public_url: str | None, archive: str, mounted: Sequence[Part], *, as_json: bool) -> None:

@@ -59,7 +59,7 @@ def behind(app: ASGIApp, front: Front) -> ASGIApp:
             return
         trusted = _is_trusted(scope, front.trusted)
         if trusted:
-            scope = {**scope, "client": _client(scope, front.trusted)}
+            scope["client"] = _client(scope, front.trusted)  # in place: for the log, which is around this
         if public is not None:
             await doubting(_seen_at(scope, public.scheme, public.netloc, public.path), receive, send)
         else:

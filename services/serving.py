@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from services.app import create_app
 from services.logs import configure_logging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from starlette.types import ASGIApp
 
@@ -63,8 +64,23 @@ def listen(host: str, port: int) -> Listening:
     return Listening(listener, f"http://{name}:{listener.getsockname()[1]}")
 
 
-def serve(settings: Settings, listening: Listening) -> bool:
-    """Answer until the process is told to end by SIGINT or SIGTERM; return whether it could begin to."""
+def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
+    """Answer until the process is told to end by SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the operator decided.
+    listening : Listening
+        The socket; it is closed at the end.
+    begin : callable
+        Called as soon as signals are heeded, to tell the world.
+
+    Returns
+    -------
+    bool
+        Whether the application could be started.
+    """
     configure_logging(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         partial(served_app, settings),
@@ -76,10 +92,13 @@ def serve(settings: Settings, listening: Listening) -> bool:
         proxy_headers=False,  # services.proxy does more
         lifespan="on",
         timeout_graceful_shutdown=settings.shutdown_seconds,
-        timeout_keep_alive=75,
+        timeout_keep_alive=75,  # longer than proxies keep theirs
+        timeout_worker_healthcheck=120,  # a worker answers only once its modules are loaded
         ws="none",
     )
-    with _endings(), listening.socket:
+    with listening.socket, _endings() as running:
+        begin()
+        running.set()
         if settings.workers > 1:
             supervisor = Multiprocess(config, [listening.socket])
             supervisor.run()
@@ -96,11 +115,21 @@ def served_app(settings: Settings) -> ASGIApp:
 
 
 @contextlib.contextmanager
-def _endings() -> Iterator[None]:
-    """Take the signals that end a service for its regular end: uvicorn raises them once more when it is done."""
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+def _endings() -> Iterator[threading.Event]:
+    """Make the signals that end a service end it in order; what is given is to be set when the server takes over.
+
+    Before that they end the process. The server has handlers of its own, and raises the signals once more when it is
+    done, which must not end the process by then.
+    """
+    running = threading.Event()
+
+    def end(*_: object) -> None:
+        if not running.is_set():
+            raise SystemExit(0)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield running
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

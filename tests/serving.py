@@ -50,6 +50,15 @@ class Served:
             time.sleep(0.02)
         raise AssertionError(f"no line of request {name}: {self.log()}")
 
+    def workers(self, number: int) -> set[str]:
+        """What the log says of the processes that answer, once it speaks of as many."""
+        found: set[str] = set()
+        deadline = time.monotonic() + 60
+        while len(found) < number and time.monotonic() < deadline:
+            found = {line["message"] for line in self.log() if line["message"].startswith("Started server process")}
+            time.sleep(0.05)
+        return found
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it by a signal, and wait for its status."""
         self.process.send_signal(number)
