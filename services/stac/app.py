@@ -64,7 +64,6 @@ def create_stac_app(
         title=options.title,
         description=options.description,
         version=__version__,
-        root_path=options.root_path,
         openapi_url=OPENAPI_PATH,
         docs_url=DOCS_PATH,
         redoc_url=None,
@@ -112,7 +111,7 @@ def _settings(options: Options) -> ApiSettings:
         enable_direct_response=False,
         openapi_url=OPENAPI_PATH,
         docs_url=DOCS_PATH,
-        root_path=options.root_path,
+        root_path="",
     )
 
 

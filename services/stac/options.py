@@ -40,8 +40,6 @@ class Options:
     """Its description, CommonMark."""
     links: tuple[LandingLink, ...] = ()
     """Its further links."""
-    root_path: str = ""
-    """Path that a proxy takes off before it asks; not for an application that is mounted in another."""
     forwarded: bool = True
     """Whether ``Forwarded`` and ``X-Forwarded-*`` are believed; not where an application around it sees to that."""
     origins: tuple[str, ...] = ("*",)

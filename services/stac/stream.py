@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from services.stac.holders import find
@@ -12,6 +14,8 @@ from services.stac.render import HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
+
+    from starlette.types import Receive, Scope, Send
 
     from catalog.places import Places
     from services.stac.backend import Backend
@@ -39,7 +43,16 @@ async def stream(backend: Backend, wanted: Wanted, form: Stream, places: Places)
     """
     first = await _find(backend, wanted, places, wanted.search.token, wanted.total)
     chunks = _chunks(backend, wanted, form, places, first)
-    return StreamingResponse(chunks, media_type=MEDIA_TYPES[form], headers={**HEADERS, "Cache-Control": "no-store"})
+    return _Stream(chunks, media_type=MEDIA_TYPES[form], headers={**HEADERS, "Cache-Control": "no-store"})
+
+
+class _Stream(StreamingResponse):
+    """A stream that nobody reads any more has not failed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with contextlib.suppress(ClientDisconnect):
+            await super().__call__(scope, receive, send)
 
 
 async def _chunks(backend: Backend, wanted: Wanted, form: Stream, places: Places, found: Found) -> AsyncIterator[bytes]:
