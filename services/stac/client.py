@@ -74,6 +74,9 @@ class Client(AsyncBaseCoreClient):
     ) -> Response:
         """Answer ``GET /collections/{collection_id}/items``."""
         request: Request = given.pop("request")
+        again = given.pop("collections", None)
+        if again not in (None, collection_id):
+            raise ValueError(f"collections: {again!r} is not {collection_id!r}, whose items are asked for")
         return await self._found(request, requests.of_url(given), collection=collection_id)
 
     async def get_item(  # type: ignore[override]  # answers are bytes

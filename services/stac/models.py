@@ -168,6 +168,8 @@ class ItemsGet(Presentation, Conditions):
     """Items of a collection."""
 
     collection_id: CollectionId
+    collections: _Names = None
+    """That collection again: pystac-client says so in `CollectionClient.get_items`."""
 
 
 @dataclass(kw_only=True)
