@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,7 +50,7 @@ def europe(count: int) -> list[Tile]:
 
 def items(count: int, tiles: int = 2_484) -> Iterator[dict[str, Any]]:
     """Yield items in the order of time, as an archive would register them."""
-    templates = [_Template(place) for place in europe(tiles)]
+    templates = _templates(tiles)
     rounds = -(-count // len(templates))
     chance = random.Random(SEED)  # noqa: S311 - reproducible, not secret
     made = 0
@@ -60,6 +61,11 @@ def items(count: int, tiles: int = 2_484) -> Iterator[dict[str, Any]]:
             made += 1
             day = DAYS * (number + (index % 7) / 7) / rounds
             yield template.item(FIRST + timedelta(days=int(day), seconds=index % 3000), chance)
+
+
+@cache
+def _templates(tiles: int) -> list[_Template]:
+    return [_Template(place) for place in europe(tiles)]
 
 
 class _Template:

@@ -11,12 +11,14 @@ import threading
 import time
 from contextlib import ExitStack
 from datetime import timedelta
+from itertools import batched, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.catalogue import servers
 from benchmarks.catalogue.items import FIRST, MONTHS, SEED, europe, items
 from benchmarks.catalogue.load import Figures, Request, Server, compare, crowd, memory_of, pages
+from catalog.collection import make_collection
 from catalog.opening import open_catalogue
 from tests.postgres import administer
 
@@ -51,7 +53,7 @@ def main() -> None:
             stack.enter_context(servers.abut("pgstac", archives["pgstac"], running.process)),
             stack.enter_context(servers.stock("stock pgstac", running, running.process)),
         ]
-        results["requests"] = latencies(measured, options.times)
+        results["requests"] = latencies(measured, options)
         results["paging"] = paging(measured)
         results["crowd"] = [crowded(server, catalogues[server.name], options) for server in measured[:2]]
         results["memory_mb"] = {server.name: round(memory_of(list(server.processes())[:1])) for server in measured}
@@ -60,23 +62,18 @@ def main() -> None:
 
 
 def load(catalogues: dict[str, str], count: int) -> dict[str, float]:
-    """Load the same items into each catalogue; return items a second, the making of the items left out."""
-    rates = {}
-    for name, url in catalogues.items():
-        spent, made = 0.0, 0
-        batch: list[dict[str, Any]] = []
-        with open_catalogue(url) as catalogue:
-            for item in items(count):
-                batch.append(item)
-                if len(batch) == 10_000:
-                    spent += _upsert(catalogue, batch)
-                    made += len(batch)
-                    batch.clear()
-            if batch:
-                spent += _upsert(catalogue, batch)
-                made += len(batch)
-        rates[name] = made / spent
-        print(f"loaded {made} items into {name}: {rates[name]:.0f} a second", flush=True)
+    """Load the same items into all catalogues; return items a second, the making of the items left out."""
+    spent = dict.fromkeys(catalogues, 0.0)
+    with ExitStack() as stack:
+        opened = {name: stack.enter_context(open_catalogue(url)) for name, url in catalogues.items()}
+        for catalogue in opened.values():
+            catalogue.put_collection(make_collection().to_dict(include_self_link=False))
+        for batch in batched(items(count), 10_000):
+            for name, catalogue in opened.items():
+                spent[name] += _upsert(catalogue, batch)
+    rates = {name: count / seconds for name, seconds in spent.items()}
+    for name, rate in rates.items():
+        print(f"loaded {count} items into {name}: {rate:.0f} a second", flush=True)
     return rates
 
 
@@ -86,8 +83,8 @@ def _upsert(catalogue: Any, batch: Sequence[dict[str, Any]]) -> float:
     return time.perf_counter() - start
 
 
-def requests() -> list[list[Request]]:
-    """Return the kinds of requests, each with variants for other places and times."""
+def requests(count: int) -> list[list[Request]]:
+    """Return the kinds of requests to `count` items, each with variants for other places and times."""
     chance = random.Random(SEED)  # noqa: S311 - reproducible, not secret
     tiles = [place.id for place in europe(2_484)]
     kinds: dict[str, list[Request]] = {}
@@ -145,7 +142,7 @@ def requests() -> list[list[Request]]:
             "/search",
             {"collections": [COLLECTION], "bbox": [-4.5, 42.5, 7.5, 50.5], "datetime": period, "limit": 250},
         )
-    found = [item["id"] for item in items(2_000)]
+    found = [item["id"] for item in islice(items(count), 2_000)]
     for _ in range(40):
         add("one item (GET)", f"/collections/{COLLECTION}/items/{chance.choice(found)}")
         add("5 ids", "/search", {"ids": chance.sample(found, 5)})
@@ -153,14 +150,14 @@ def requests() -> list[list[Request]]:
     return list(kinds.values())
 
 
-def latencies(measured: Sequence[Server], times: int) -> list[dict[str, Any]]:
+def latencies(measured: Sequence[Server], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Ask everything of every server; print p50, p95 and CPU."""
     rows = []
     print(
         f"\np50 / p95 / cold / CPU in ms: {' | '.join(server.name for server in measured)} | p50 as a share of pgstac's"
     )
-    for kind in requests():
-        figures = compare(measured, kind[0], times, kind)
+    for kind in requests(options.items):
+        figures = compare(measured, kind[0], options.times, kind)
         cells = [f"{f.p50:.1f} / {f.p95:.1f} / {1000 * f.cold:.1f} / {f.cpu_ms:.1f}" for f in figures]
         shares = ", ".join(f"1/{figure.p50 / figures[0].p50:.1f}" for figure in figures[1:])
         print(f"{kind[0].name:50} {figures[0].items:4d} items  {' | '.join(cells)} | {shares}", flush=True)
@@ -191,7 +188,7 @@ def paging(measured: Sequence[Server]) -> dict[str, dict[str, float]]:
 
 def crowded(server: Server, catalogue: str, options: argparse.Namespace) -> dict[str, Any]:
     """Let 20 clients read while another process' kind of writer registers items; count what is lost."""
-    kinds = {kind[0].name: kind for kind in requests()}
+    kinds = {kind[0].name: kind for kind in requests(options.items)}
     names = ["bbox + month + cloud < 20, limit 10", "bbox, latest 10 (GET)", "one item (GET)", "5 ids"]
     mix = [request for name in names for request in kinds[name][:10]]
     written: list[str] = []
