@@ -18,7 +18,8 @@ ALLOWED = {
     "abut": {"abut"},
     "catalog": {"abut", "catalog"},
     "ingest": {"abut", "catalog", "ingest"},
-    "cli": {"abut", "catalog", "ingest", "cli"},
+    "services": {"abut", "catalog", "services"},
+    "cli": {"abut", "catalog", "ingest", "services", "cli"},
 }
 HEAVY = ("rasterio", "dask", "distributed", "defusedxml", "fastapi", "starlette", "titiler")
 
