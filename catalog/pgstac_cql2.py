@@ -142,14 +142,21 @@ def _is_null(node: Any, parameters: Parameters) -> str:
 
 
 def _spatial(name: str, arguments: list[Any], parameters: Parameters, *, negated: bool) -> str:
-    made = ["i.geometry" if "property" in argument else geometry(shape(argument), parameters) for argument in arguments]
+    own = ["property" in argument for argument in arguments]
+    if all(own):
+        same = name in {"s_intersects", "s_equals", "s_within", "s_contains"}
+        return f"(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {str(same).lower()} END)"
+    made = [
+        "i.geometry" if is_own else geometry(shape(argument), parameters)
+        for is_own, argument in zip(own, arguments, strict=True)
+    ]
     if name == "s_intersects":
         test = f"ST_Intersects({', '.join(made)})"
     else:
         test = f"abut.related({parameters.add(name, 'text')}, {', '.join(made)})"
         if name != "s_disjoint":
             test = f"({' && '.join(made)} AND {test})"  # what the index finds
-    if "i.geometry" not in made or not (negated or name == "s_disjoint"):
+    if not any(own) or not (negated or name == "s_disjoint"):
         return test
     # An item without a geometry is neither here nor elsewhere.
     return f"(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {test} END)"
@@ -167,16 +174,18 @@ def _temporal(name: str, arguments: list[Any], parameters: Parameters) -> str:
 
 
 def _ends(node: Mapping[str, Any], parameters: Parameters) -> tuple[str, str]:
-    """First and last instant of an argument."""
+    """Return the first and last instant of an argument."""
+    if node.get("property") == "datetime":
+        return "i.datetime", "i.end_datetime"
     if "interval" not in node:
         made = _value(node, "instant", parameters)
         return made, made
-    open_ends = ("-infinity", "infinity")
-    first, last = (
-        _value(end if isinstance(end, dict) else {"timestamp": open_end if end == ".." else end}, "instant", parameters)
-        for end, open_end in zip(node["interval"], open_ends, strict=True)
-    )
-    return first, last
+    first, last = node["interval"]
+    return _end(first, "-infinity", parameters)[0], _end(last, "infinity", parameters)[1]
+
+
+def _end(end: Any, always: str, parameters: Parameters) -> tuple[str, str]:
+    return _ends(end if isinstance(end, dict) else {"timestamp": always if end == ".." else end}, parameters)
 
 
 def _array(name: str, arguments: list[Any], parameters: Parameters) -> str:

@@ -12,15 +12,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shapely.geometry import shape
 
+from catalog import pages, tokens
 from catalog import pgstac_values as values
-from catalog.literals import box_geometry, timestamp
+from catalog.literals import box_geometry, quoted, timestamp
 from catalog.pgstac_cql2 import condition, geometry
 from catalog.pgstac_values import Parameters
+from catalog.rows import PROMOTED
+from catalog.tokens import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from catalog.queryables import Kind
     from catalog.search import Search, SortKey
+
+
+_SORTED: Final[dict[str, Kind]] = {
+    "id": "text",
+    "collection": "text",
+    "datetime": "instant",
+    **{name: kind for name, (_, kind) in PROMOTED.items()},
+}
+_TYPES: Final[dict[Kind, str]] = {"text": "text", "number": "float8", "instant": "timestamptz"}
+_VALUES: Final[dict[str, tuple[type, ...]]] = {
+    "text": (str,),
+    "timestamptz": (str,),
+    "float8": (int, float),
+    "int": (int,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +57,6 @@ class Key:
         """Return the part of ORDER BY, for pages forwards or backwards."""
         direction = "DESC" if self.descending is not backwards else "ASC"
         return f"{expression} {direction} NULLS {'FIRST' if backwards else 'LAST'}"
-
-
-LAST_KEYS: Final = (
-    Key('i.id COLLATE "C"', "text", descending=True),
-    Key('i.collection COLLATE "C"', "text", descending=True),
-)
-"""What ties are broken by."""
 
 
 def where(search: Search, parameters: Parameters) -> str:
@@ -67,30 +79,30 @@ def where(search: Search, parameters: Parameters) -> str:
     return " AND ".join(parts) or "true"
 
 
-def keys(sortby: Sequence[SortKey], parameters: Parameters) -> list[Key]:
-    """Return what a search is sorted by; latest first where nothing is asked for."""
-    made = [key for asked in sortby for key in _keys(asked, parameters)]
-    return [*(made or [Key("i.datetime", "timestamptz", descending=True)]), *LAST_KEYS]
+def order_of(sortby: Sequence[SortKey], parameters: Parameters) -> list[Key]:
+    """Return what a search is sorted by.
+
+    Raises
+    ------
+    ValueError
+        If a property can't be sorted by.
+    """
+    return [key for name in pages.order_of(sortby) for key in _keys(name.name, parameters, descending=name.descending)]
 
 
-def _keys(asked: SortKey, parameters: Parameters) -> Iterable[Key]:
-    kind = values.kind(asked.property)
-    if asked.property in {"id", "collection"} or kind == "text":
-        yield Key(values.typed(asked.property, "text", parameters), "text", asked.descending)
-    elif kind == "number":
-        yield Key(values.typed(asked.property, "number", parameters), "float8", asked.descending)
-    elif kind == "instant":
-        yield Key(values.typed(asked.property, "instant", parameters), "timestamptz", asked.descending)
-    else:
-        # Of unknown kind: numbers, then text, then the rest, as the embedded catalogue has it.
-        value = values.plain(asked.property, parameters)
-        kind_of_value = f"jsonb_typeof({value})"
-        rank = f"(CASE {kind_of_value} WHEN 'string' THEN 1 WHEN 'array' THEN 2 WHEN 'object' THEN 2 "
-        yield Key(f"{rank}WHEN 'number' THEN 0 WHEN 'boolean' THEN 0 END)", "int", asked.descending)
-        logical = f"({values.typed(asked.property, 'boolean', parameters)})::int::float8"
-        number = values.typed(asked.property, "number", parameters)
-        yield Key(f"coalesce({number}, {logical})", "float8", asked.descending)
-        yield Key(f"(({value} #>> '{{}}') COLLATE \"C\")", "text", asked.descending)
+def _keys(name: str, parameters: Parameters, *, descending: bool) -> Iterable[Key]:
+    kind = _SORTED.get(name)
+    if kind is not None and kind in _TYPES:
+        yield Key(values.typed(name, kind, parameters), _TYPES[kind], descending)
+        return
+    # Of any kind: numbers, then text, then the rest, as the embedded catalogue has it.
+    value = values.plain(name, parameters)
+    kind_of_value = f"jsonb_typeof({value})"
+    rank = f"(CASE {kind_of_value} WHEN 'string' THEN 1 WHEN 'array' THEN 2 WHEN 'object' THEN 2 "
+    yield Key(f"{rank}WHEN 'number' THEN 0 WHEN 'boolean' THEN 0 END)", "int", descending)
+    logical = f"({values.typed(name, 'boolean', parameters)})::int::float8"
+    yield Key(f"coalesce({values.typed(name, 'number', parameters)}, {logical})", "float8", descending)
+    yield Key(f"(({value} #>> '{{}}') COLLATE \"C\")", "text", descending)
 
 
 def beyond(order: Sequence[Key], place: Sequence[Any], parameters: Parameters, *, backwards: bool) -> str:
@@ -136,16 +148,46 @@ def _further(key: Key, placeholder: str | None, *, backwards: bool, equal: str =
     return comparison if backwards or key.expression == "i.datetime" else f"({comparison} OR {key.expression} IS NULL)"
 
 
-def page(search: Search, place: Sequence[Any] | None, *, backwards: bool) -> tuple[str, list[Any]]:
+def place_of(search: Search) -> Place | None:
+    """Return the place that the token of a search names; None without one.
+
+    Raises
+    ------
+    ValueError
+        If it is none of this search, or a property can't be sorted by.
+    """
+    order = order_of(search.sortby, Parameters())
+    if search.token is None:
+        return None
+    found = tokens.place_of(search.token, signature(order))
+    for key, value in zip(order, found.values, strict=True):
+        if value is not None and not isinstance(value, _VALUES[key.kind]):
+            raise ValueError(f"token {quoted(search.token)} is not one of this search")
+    return found
+
+
+def token(values_of_keys: Sequence[Any], search: Search, *, backward: bool) -> str:
+    """Return the token of the page after a place in a search, or before it."""
+    order = order_of(search.sortby, Parameters())
+    return tokens.token(Place(tuple(values_of_keys), backward), signature(order))
+
+
+def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
+    """Return what tells an order from others."""
+    return [("pgstac", key.kind, key.descending) for key in order]
+
+
+def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     """Return the statement of one page and one item more, and its values.
 
     Its rows are the values of the sort keys as text or numbers, then the item as it is stored.
     """
     parameters = Parameters()
     condition = where(search, parameters)
-    order = keys(search.sortby, parameters)
+    order = order_of(search.sortby, parameters)
+    backwards = place is not None and place.backward
     if place is not None:
-        condition = f"{condition} AND {beyond(order, place, parameters, backwards=backwards)}"
+        condition = f"{condition} AND {beyond(order, place.values, parameters, backwards=backwards)}"
     made = ", ".join(f"{key.expression} AS k{number}" for number, key in enumerate(order))
     sorting = ", ".join(key.order(key.expression, backwards=backwards) for key in order)
     again = ", ".join(key.order(f"p.k{number}", backwards=backwards) for number, key in enumerate(order))

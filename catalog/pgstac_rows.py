@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pypgstac.hydration import dehydrate
 
+from catalog.aggregation import AGGREGATIONS
 from catalog.literals import instant
+from catalog.rows import COLUMNS, row
 from catalog.text import encode
 from catalog.versions import family
 
@@ -20,6 +22,9 @@ type Key = tuple[str, str]
 
 NOWHERE: Final = '{"type":"GeometryCollection","geometries":[]}'
 """What stands for no geometry, which pgstac does not know: it touches nothing."""
+
+FACTS: Final = tuple({one.property: None for one in AGGREGATIONS if one.property not in {"", "datetime"}})
+"""Properties that items are counted by."""
 
 _NOT_IN_CONTENT: Final = frozenset({"id", "collection", "geometry"})
 
@@ -37,15 +42,48 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What is listed of an item."""
+class Known:
+    """What is listed of an item, beside the item."""
 
     store: str | None
     """Folder of the product's store."""
     revision: int
     """Revision of the ledger that the item is a copy of."""
+    created: int | None
+    """When the store was written, in microseconds since 1970."""
     family: str | None
     """What its versions have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An item that can be listed."""
+
+    item: Mapping[str, Any]
+    """The item."""
+    known: Known
+    """What is listed beside it."""
+    columns: tuple[Any, ...]
+    """First and last microsecond since 1970, and west, east, south and north, None without a place."""
+
+    @property
+    def key(self) -> Key:
+        """Collection and id."""
+        return key(self.item)
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether searches must not find it."""
+        return bool(self.item["properties"].get("abut:withdrawn", False))
+
+    def outdated_by(self, listed: Known) -> bool:
+        """Return whether what is listed is newer: a later revision of the same store, or a store written later."""
+        new = self.known
+        if new.store is None or listed.store is None:
+            return False
+        if new.store == listed.store:
+            return new.revision < listed.revision
+        return new.created is not None and listed.created is not None and new.created < listed.created
 
 
 def key(item: Mapping[str, Any]) -> Key:
@@ -53,15 +91,25 @@ def key(item: Mapping[str, Any]) -> Key:
     return item["collection"], item["id"]
 
 
-def found(item: Mapping[str, Any]) -> Found:
-    """Return what a catalogue that lists this item knows of it."""
+def entry(item: Mapping[str, Any]) -> Entry:
+    """Return an item that was checked.
+
+    Raises
+    ------
+    ValueError
+        If it can't be listed: no collection, an id that is no name, no time, values that JSON has not, or a property
+        that is searched by of another type.
+    """
+    made = row(item)
+    values = dict(zip(COLUMNS, made.values, strict=True))
+    columns = tuple(values[name] for name in ("datetime", "until", "west", "east", "south", "north"))
+    return Entry(item, Known(made.store, made.revision, made.created, family(item)), columns)
+
+
+def facts(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties that items are counted by."""
     properties = item["properties"]
-    return Found(properties.get("abut:store"), int(properties.get("abut:revision", 0)), family(item))
-
-
-def withdrawn(item: Mapping[str, Any]) -> bool:
-    """Return whether searches must not find an item."""
-    return bool(item["properties"].get("abut:withdrawn", False))
+    return {name: properties[name] for name in FACTS if properties.get(name) is not None}
 
 
 def content(item: Mapping[str, Any], collection: Collection) -> str:

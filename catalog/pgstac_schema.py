@@ -46,8 +46,16 @@ _MIGRATIONS: Final = (
         id text COLLATE "C" NOT NULL,
         store text,
         revision bigint NOT NULL,
+        created bigint,
         withdrawn boolean NOT NULL,
         family text COLLATE "C",
+        first_moment bigint NOT NULL,
+        last_moment bigint NOT NULL,
+        west float8,
+        east float8,
+        south float8,
+        north float8,
+        facts jsonb NOT NULL,
         document json NOT NULL,
         PRIMARY KEY (collection, id)
     );
@@ -104,8 +112,14 @@ _MIGRATIONS: Final = (
             SELECT FROM jsonb_array_elements(a) AS x (value) JOIN jsonb_array_elements(b) AS y (value) USING (value)
         )
     $$;
+    GRANT USAGE ON SCHEMA abut TO pgstac_read, pgstac_ingest;
+    GRANT SELECT ON abut.version, abut.items TO pgstac_read, pgstac_ingest;
+    GRANT INSERT, UPDATE, DELETE ON abut.items TO pgstac_ingest;
     COMMENT ON SCHEMA abut IS 'Items of an archive, beside pgstac';
     COMMENT ON COLUMN abut.items.document IS 'The item as it was handed in; pgstac.items is made from it';
+    COMMENT ON COLUMN abut.items.first_moment IS 'Microseconds since 1970';
+    COMMENT ON COLUMN abut.items.west IS '-180 to 180; east goes on where the item crosses 180 degrees';
+    COMMENT ON COLUMN abut.items.facts IS 'What items are counted by: few properties, which are quick to read';
     COMMENT ON COLUMN abut.items.withdrawn IS 'Withdrawn items are not in pgstac.items';
     """,
 )

@@ -5,13 +5,13 @@ All of it runs inside `catalog.pgstac_schema.writing`: one writer at a time, who
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog import pgstac_rows as rows
 from catalog.item import COLLECTION_ID
-from catalog.pgstac_rows import Collection, Found, Key
-from catalog.rows import row
+from catalog.pgstac_rows import Collection, Entry, Key, Known, entry, key
 from catalog.text import encode
 from catalog.versions import told
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 type Item = Mapping[str, Any]
 
+_PLACED: Final = "first_moment, last_moment, west, east, south, north"
 _KEYS: Final = "unnest(%s::text[], %s::text[]) AS k (collection, id)"
 
 
@@ -34,23 +35,17 @@ def upsert(connection: Connection, items: Sequence[Item]) -> int:
     ValueError
         If one is no item that can be listed, or its collection is unknown.
     """
-    for item in items:
-        row(item)
-    known = _collections(connection, {item["collection"] for item in items})
-    for item in items:
-        if item["collection"] not in known:
-            raise ValueError(f"item {item['id']}: unknown collection {item['collection']!r}")
-    listed = find(connection, map(rows.key, items))
-    before = dict(listed)
-    accepted: dict[Key, Item] = {}
+    entries = [entry(item) for item in items]
+    known = _collections(connection, entries)
+    before = listed(connection, [new.key for new in entries])
+    now, accepted = dict(before), dict[Key, Entry]()
     written = 0
-    for item in items:
-        new, old = rows.found(item), listed.get(rows.key(item))
-        if old is not None and old.store is not None and old.store == new.store and new.revision < old.revision:
-            continue
-        accepted[rows.key(item)], listed[rows.key(item)] = item, new
-        written += 1
-    _put(connection, _told(connection, accepted, before), known)
+    for new in entries:
+        if new.key not in now or not new.outdated_by(now[new.key]):
+            accepted[new.key], now[new.key] = new, new.known
+            written += 1
+    families = {new.known.family for new in accepted.values()} | {old.family for old in before.values()}
+    _put(connection, _told(connection, families, accepted), known)
     return written
 
 
@@ -62,35 +57,33 @@ def insert(connection: Connection, items: Sequence[Item]) -> list[str]:
     ValueError
         If one is no item that can be listed, or its collection is unknown.
     """
-    for item in items:
-        row(item)
-    names = [rows.key(item) for item in items]
-    listed = find(connection, names)
-    if taken := [name for name in names if name in listed or names.count(name) > 1]:
-        return list(dict.fromkeys(name for _, name in taken))
-    upsert(connection, items)
-    return []
+    names = Counter(entry(item).key for item in items)
+    taken = listed(connection, names).keys() | {name for name, times in names.items() if times > 1}
+    if not taken:
+        upsert(connection, items)
+    return sorted(name for _, name in taken)
 
 
 def remove(connection: Connection, collection: str, item: str) -> bool:
     """Take an item out and tell its other versions; return whether it was listed."""
-    old = find(connection, [(collection, item)]).get((collection, item))
+    old = listed(connection, [(collection, item)]).get((collection, item))
     if old is None:
         return False
     connection.execute("DELETE FROM abut.items WHERE collection = %s AND id = %s", (collection, item))
     connection.execute("DELETE FROM pgstac.items WHERE collection = %s AND id = %s", (collection, item))
-    others = _told(connection, {}, {(collection, item): old})
-    _put(connection, others, _collections(connection, {collection}))
+    others = _told(connection, {old.family}, {})
+    _put(connection, others, _collections(connection, others))
     return True
 
 
-def find(connection: Connection, keys: Iterable[Key]) -> dict[Key, Found]:
-    """Return what is listed of these items."""
+def listed(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
+    """Return what is known of those of these items that are listed."""
     # S608: the name of a relation; values are parameters.
-    statement = f"SELECT collection, id, store, revision, family FROM abut.items JOIN {_KEYS} USING (collection, id)"  # noqa: S608
-    return {
-        (collection, name): Found(*rest) for collection, name, *rest in connection.execute(statement, _columns(keys))
-    }
+    statement = f"""
+        SELECT collection, id, store, revision, created, family FROM abut.items JOIN {_KEYS} USING (collection, id)
+    """  # noqa: S608
+    found = connection.execute(statement.encode(), _columns(keys))
+    return {(collection, name): Known(*known) for collection, name, *known in found}
 
 
 def put_collection(connection: Connection, collection: Mapping[str, Any]) -> None:
@@ -109,60 +102,82 @@ def remove_collection(connection: Connection, collection: str) -> bool:
     return connection.execute("DELETE FROM pgstac.collections WHERE id = %s", (collection,)).rowcount > 0
 
 
-def _collections(connection: Connection, names: set[str]) -> dict[str, Collection]:
+def _collections(connection: Connection, entries: Iterable[Entry]) -> dict[str, Collection]:
+    """Return the collections of items; refuses those that are not listed."""
+    names = {new.key[0]: new.key[1] for new in entries}
     found = connection.execute(
         "SELECT c.id, b.base_item, b.base_item_id, c.partition_trunc "
         "FROM pgstac.collections c, pgstac.current_base_item(c.id) b WHERE c.id = ANY(%s)",
         (sorted(names),),
     )
-    return {name: Collection(base, base_id, parts) for name, base, base_id, parts in found}
+    known = {name: Collection(base, base_id, parts) for name, base, base_id, parts in found}
+    for collection, item in names.items():
+        if collection not in known:
+            raise ValueError(f"item {item}: unknown collection {collection!r}")
+    return known
 
 
-def _told(connection: Connection, accepted: Mapping[Key, Item], before: Mapping[Key, Found]) -> list[Item]:
-    """Items to write so that all versions know of each other: those that are new, and others that change by them."""
-    alone = [item for item in accepted.values() if rows.found(item).family is None]
-    new = {rows.found(item).family for item in accepted.values()}
-    touched = (new | {before[name].family for name in before if name in accepted or not accepted}) - {None}
-    families: dict[str, dict[Key, Item]] = defaultdict(dict)
-    stored: dict[Key, Item] = {}
-    statement = "SELECT family, document FROM abut.items WHERE family = ANY(%s)"
-    for name, item in connection.execute(statement, (sorted(filter(None, touched)),)):
-        stored[rows.key(item)] = item
-        if rows.key(item) not in accepted:
-            families[name][rows.key(item)] = item
-    for item in accepted.values():
-        if (name := rows.found(item).family) is not None:
-            families[name][rows.key(item)] = item
-    versions = [item for members in families.values() for item in told(members.values())]
-    return alone + [item for item in versions if rows.key(item) in accepted or item != stored[rows.key(item)]]
+def _told(connection: Connection, families: Iterable[str | None], new: Mapping[Key, Entry]) -> list[Entry]:
+    """Return what has to be written so that all versions know of each other: new items, and others that change."""
+    wanted = sorted(filter(None, set(families)))
+    # S608: names of columns; values are parameters.
+    statement = f"SELECT family, document, store, revision, created, {_PLACED} FROM abut.items WHERE family = ANY(%s)"  # noqa: S608
+    found = connection.execute(statement.encode(), (wanted,))
+    old = [
+        Entry(item, Known(store, revision, created, name), tuple(columns))
+        for name, item, store, revision, created, *columns in found
+    ]
+    members: dict[str, dict[Key, Entry]] = defaultdict(dict)
+    for one in (*(one for one in old if one.key not in new), *new.values()):
+        if one.known.family is not None:
+            members[one.known.family][one.key] = one
+    made = [one for one in new.values() if one.known.family is None]
+    for family in members.values():
+        for item in told(one.item for one in family.values()):
+            one = family[key(item)]
+            if one.key in new or item != one.item:
+                made.append(replace(one, item=item))
+    return made
 
 
-def _put(connection: Connection, items: Sequence[Item], known: Mapping[str, Collection]) -> None:
+def _put(connection: Connection, entries: Sequence[Entry], known: Mapping[str, Collection]) -> None:
     """Write rows, whatever was there."""
-    if not items:
+    if not entries:
         return
-    names = _columns(map(rows.key, items))
-    listed = [rows.found(item) for item in items]
+    names = _columns(new.key for new in entries)
+    # S608: names of columns; values are parameters.
+    statement = f"""
+        INSERT INTO abut.items (collection, id, store, revision, created, withdrawn, family, {_PLACED}, facts, document)
+        SELECT * FROM unnest(
+            %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::boolean[], %s::text[],
+            %s::bigint[], %s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
+            %b::text[]::jsonb[], %b::text[]::json[]
+        )
+        ON CONFLICT (collection, id) DO UPDATE SET
+            store = excluded.store, revision = excluded.revision, created = excluded.created,
+            withdrawn = excluded.withdrawn, family = excluded.family,
+            first_moment = excluded.first_moment, last_moment = excluded.last_moment,
+            west = excluded.west, east = excluded.east, south = excluded.south, north = excluded.north,
+            facts = excluded.facts, document = excluded.document
+    """  # noqa: S608
     connection.execute(
-        """
-        INSERT INTO abut.items (collection, id, store, revision, withdrawn, family, document)
-        SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bigint[], %s::boolean[], %s::text[], %s::json[])
-        ON CONFLICT (collection, id) DO UPDATE SET store = excluded.store, revision = excluded.revision,
-            withdrawn = excluded.withdrawn, family = excluded.family, document = excluded.document
-        """,
+        statement.encode(),
         (
             *names,
-            [old.store for old in listed],
-            [old.revision for old in listed],
-            [rows.withdrawn(item) for item in items],
-            [old.family for old in listed],
-            [encode(item).decode() for item in items],
+            [new.known.store for new in entries],
+            [new.known.revision for new in entries],
+            [new.known.created for new in entries],
+            [new.withdrawn for new in entries],
+            [new.known.family for new in entries],
+            *(list(column) for column in zip(*(new.columns for new in entries), strict=True)),
+            [encode(rows.facts(new.item)).decode() for new in entries],
+            [encode(new.item).decode() for new in entries],
         ),
     )
     # S608: the name of a relation; values are parameters.
     statement = f"DELETE FROM pgstac.items i USING {_KEYS} WHERE i.collection = k.collection AND i.id = k.id"  # noqa: S608
-    connection.execute(statement, names)
-    _show(connection, [item for item in items if not rows.withdrawn(item)], known)
+    connection.execute(statement.encode(), names)
+    _show(connection, [new.item for new in entries if not new.withdrawn], known)
 
 
 def _show(connection: Connection, items: Sequence[Item], known: Mapping[str, Collection]) -> None:
@@ -171,12 +186,12 @@ def _show(connection: Connection, items: Sequence[Item], known: Mapping[str, Col
         return
     times = [rows.times(item) for item in items]
     _make_partitions(connection, items, times, known)
-    collections, names = _columns(map(rows.key, items))
+    collections, names = _columns(map(key, items))
     connection.execute(
         """
         INSERT INTO pgstac.items (collection, id, datetime, end_datetime, geometry, content)
         SELECT collection, id, first, last, ST_GeomFromGeoJSON(geometry), content
-        FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::jsonb[])
+        FROM unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %b::text[], %b::text[]::jsonb[])
             AS new (collection, id, first, last, geometry, content)
         """,
         (

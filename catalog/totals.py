@@ -55,7 +55,7 @@ def aggregate(reader: Reader, search: Search, names: Sequence[str]) -> list[dict
     rows: list[list[tuple[Any, int]]] = [[] for _ in wanted]
     for number, value, count in reader.connection.execute(statement, planned.parameters):
         rows[number].append((value, count))
-    return [_answer(one, some) for one, some in zip(wanted, rows, strict=True)]
+    return [answer(one, some) for one, some in zip(wanted, rows, strict=True)]
 
 
 def extent(reader: Reader, collection: str) -> tuple[list[float], list[str]] | None:
@@ -68,22 +68,40 @@ def extent(reader: Reader, collection: str) -> tuple[list[float], list[str]] | N
             min(west) FILTER (WHERE west >= 0), max(CASE WHEN west < 0 THEN east ELSE east - 360 END)
         FROM items INDEXED BY items_by_time WHERE collection = ? AND NOT withdrawn
         """
-    first, last, west, east, south, north, east_side, west_side = reader.connection.execute(
-        statement, (collection,)
-    ).fetchone()
-    if first is None:
+    least = reader.connection.execute(statement, (collection,)).fetchone()
+    return extent_of_all(least[:2], least[2:6], least[6:])
+
+
+def extent_of_all(
+    times: Sequence[int | None], box: Sequence[float | None], halves: Sequence[float | None]
+) -> tuple[list[float], list[str]] | None:
+    """Return bounding box and first and last datetime of items from the least and largest of theirs.
+
+    Parameters
+    ----------
+    times : sequence
+        First and last, in microseconds since 1970; None without items.
+    box : sequence
+        West, east, south and north of the boxes of the items; None if none has a geometry.
+    halves : sequence
+        The least west of boxes that start in the eastern hemisphere, and the largest east of all where those are
+        taken a turn back: what lies about 180 degrees.
+    """
+    first, last = times
+    west, east, south, north = box
+    east_side, west_side = halves
+    if first is None or last is None:
         return None
-    times = [timestamp(EPOCH + timedelta(microseconds=moment)) for moment in (first, last)]
-    if west is None:
-        return [-180.0, -90.0, 180.0, 90.0], times
+    ends = [timestamp(EPOCH + timedelta(microseconds=moment)) for moment in (first, last)]
+    if west is None or east is None or south is None or north is None:
+        return [-180.0, -90.0, 180.0, 90.0], ends
     if east > _HALVES or east - west > _HALVES:
         # Seen from 180 degrees: those of the western hemisphere a turn further.
-        crossing = [] if east_side is None else [east_side, west_side]
-        if crossing and crossing[1] + 360 - crossing[0] < min(east - west, 360):
-            west, east = crossing
+        if east_side is not None and west_side is not None and west_side + 360 - east_side < min(east - west, 360):
+            west, east = east_side, west_side
         elif east > _HALVES:
             west, east = -180.0, 180.0
-    return [west, south, east, north], times
+    return [west, south, east, north], ends
 
 
 def _expression(aggregation: Aggregation) -> str:
@@ -100,7 +118,17 @@ def _counts(number: int, aggregation: Aggregation, column: str) -> str:
     return f"SELECT {number}, {column}, count(*) FROM found GROUP BY {column}"  # noqa: S608 - names of columns
 
 
-def _answer(aggregation: Aggregation, rows: list[tuple[Any, int]]) -> dict[str, Any]:
+def answer(aggregation: Aggregation, rows: list[tuple[Any, int]]) -> dict[str, Any]:
+    """Return the answer of an aggregation.
+
+    Parameters
+    ----------
+    aggregation : Aggregation
+        Which.
+    rows : list of (value, count)
+        One row with the value of a count, minimum or maximum (instants in microseconds since 1970); else keys, null
+        where items have none, and how many items have them.
+    """
     if aggregation.kind in _SUMMARIES:
         (value, _) = rows[0]
         instant = aggregation.kind != "count" and value is not None

@@ -20,11 +20,12 @@ from stac_fastapi.pgstac.db import close_db_connection, connect_to_db
 
 from abut.errors import CatalogueError
 from catalog import pgstac_query as sql
+from catalog import pgstac_totals as totals
 from catalog.fields import chosen
 from catalog.pgstac import PgstacCatalogue, open_pgstac
-from catalog.pgstac_tokens import place_of, token_of
 from catalog.places import served
 from catalog.search import MATCHED_CAP, Page
+from catalog.totals import extent_of_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -132,18 +133,21 @@ class PgstacBackend:
 
     async def search(self, search: Search, places: Places) -> Page:
         """Return one page of a search."""
-        place, backwards = place_of(search) if search.token else (None, False)
-        rows = await self._fetch(*sql.page(search, place, backwards=backwards))
+        place = sql.place_of(search)
+        rows = await self._fetch(*sql.page(search, place))
         more = len(rows) > search.limit
         rows = rows[: search.limit]
-        if backwards:
+        backward = place is not None and place.backward
+        if backward:
             rows.reverse()
-        following = backwards or more
-        before = more if backwards else place is not None
+        # An empty page leads back to where it was reached from.
+        first, last = (rows[0][:-1], rows[-1][:-1]) if rows else (place.values, place.values) if place else (None, None)
+        following = last if backward or more else None
+        before = first if (more if backward else place is not None) else None
         return Page(
             features=[_rendered(orjson.loads(row[-1]), search, places) for row in rows],
-            next=token_of("next", list(rows[-1])[:-1], search) if rows and following else None,
-            prev=token_of("prev", list(rows[0])[:-1], search) if rows and before else None,
+            next=None if following is None else sql.token(following, search, backward=False),
+            prev=None if before is None else sql.token(before, search, backward=True),
             matched=await self._matched(search, len(rows), more=more) if place is None else None,
         )
 
@@ -174,6 +178,17 @@ class PgstacBackend:
         """Return all collections as they are stored, by id."""
         found = await self._fetch('SELECT content FROM pgstac.collections ORDER BY id COLLATE "C"', [])
         return [row[0] for row in found]
+
+    async def extent(self, collection: str) -> tuple[list[float], list[str]] | None:
+        """Return bounding box and first and last datetime of the items that can be found, or None without any."""
+        (found,) = await self._fetch(totals.EXTENT, [collection])
+        return extent_of_all(found[:2], found[2:6], found[6:])
+
+    async def aggregate(self, search: Search, names: Sequence[str]) -> list[dict[str, Any]]:
+        """Return aggregations of all that a search finds."""
+        wanted = totals.wanted(names)
+        rows = await self._fetch(*totals.counts(search, wanted)) if wanted else []
+        return totals.answers(wanted, rows)
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
         """Add or replace items; return how many were written."""
