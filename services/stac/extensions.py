@@ -19,7 +19,6 @@ from stac_fastapi.extensions.filter import FilterConformanceClasses
 from stac_fastapi.extensions.free_text import FreeTextConformanceClasses
 from stac_fastapi.extensions.query import QueryConformanceClasses
 from stac_fastapi.extensions.sort.sort import ItemCollectionSortExtension, SearchSortExtension, SortConformanceClasses
-from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES
 
 from services.stac.aggregation import AggregationClient, Aggregations
 from services.stac.queryables import QueryablesClient
@@ -32,11 +31,6 @@ if TYPE_CHECKING:
 
     from catalog.places import Places
     from services.stac.collections import Shelf
-
-_CHILDREN: Final = "https://api.stacspec.org/v1.0.0/browseable"
-
-CORE: Final = [*map(str, BASE_CONFORMANCE_CLASSES)]
-"""Conformance classes without extensions."""
 
 SORT_1_0: Final = "https://api.stacspec.org/v1.0.0/item-search#sort"
 """Conformance class that pystac-client 0.9 looks for; it does not know version 1.1 of the extension."""

@@ -224,12 +224,15 @@ class FieldsOf(BaseModel):
     exclude: list[str] | None = None
 
 
+_Listed = Annotated[list[str] | str | None, Field(examples=[["a", "b"], "a,b"])]
+
+
 class ConditionsPost(BaseModel):
     """What items have to fulfil."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    ids: list[str] | None = Field(None, description="Ids of items; none: all.")
+    ids: _Listed = Field(None, description="Ids of items; none: all.")
     bbox: list[float] | None = Field(
         None, description="West, south, east, north in degrees, or with heights, six numbers.", max_length=6
     )
@@ -245,9 +248,9 @@ class ConditionsPost(BaseModel):
 class SearchPost(ConditionsPost):
     """Search of items."""
 
-    collections: list[str] | None = Field(None, description="Ids of collections; none: all.")
+    collections: _Listed = Field(None, description="Ids of collections; none: all.")
     sortby: list[SortBy] | None = Field(None, description="Keys in order of weight; none: latest first.")
-    fields: FieldsOf | None = Field(None, description="Fields to return or to leave out.")
+    fields: FieldsOf = Field(FieldsOf(), description="Fields to return or to leave out.")
     limit: int | None = Field(None, ge=1, description=_LIMIT)
     token: str | None = Field(None, description="Page to return, from a link `next` or `prev`.")
     complete: bool | None = Field(None, description="Add the products that hold blocks of the page's products.")
@@ -270,4 +273,4 @@ class CollectionAggregateBody(APIRequest):
 class AggregatePost(CollectionAggregatePost):
     """Aggregation of a search."""
 
-    collections: list[str] | None = Field(None, description="Ids of collections; none: all.")
+    collections: _Listed = Field(None, description="Ids of collections; none: all.")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+import uvicorn
 from starlette.testclient import TestClient
 
 from catalog.opening import open_catalogue
@@ -55,3 +58,21 @@ def client_of(app: Callable[..., Any], base: str = HOST) -> Iterator[TestClient]
     """Run an application, and return a client of it."""
     with TestClient(app, base_url=base, headers={"Accept-Encoding": "identity"}) as client:
         yield client
+
+
+@contextlib.contextmanager
+def live(backend: Backend) -> Iterator[str]:
+    """Serve the API over a database on loopback, in a thread; yields its URL."""
+    config = uvicorn.Config(make_app(backend), host="127.0.0.1", port=0, log_level="warning", timeout_keep_alive=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        (port,) = {listening.getsockname()[1] for one in server.servers for listening in one.sockets}
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()

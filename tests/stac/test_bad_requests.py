@@ -108,7 +108,7 @@ BODIES = [
     ('{"limit": "10"}', "limit"),
     ('{"limit": 1.5}', "limit"),
     ('{"limit": true}', "limit"),
-    ('{"ids": "a"}', "ids"),
+    ('{"fields": null}', "fields"),
     ('{"ids": [1]}', "ids"),
     ('{"collections": {}}', "collections"),
     ('{"bbox": "0,0,1,1"}', "bbox"),

@@ -1,4 +1,4 @@
-"""Clients can't notice which database answers: the same requests get the same bytes from both."""
+"""Clients can't notice which database answers: the same requests get the same answers from both."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def without_tokens(content: bytes) -> Any:
     except ValueError:
         return content
     for link in body.get("links", []):
-        if link["rel"] in {"next", "prev"}:
+        if link["rel"] in {"self", "next", "prev"}:
             link["href"] = link["href"].partition("token=")[0]
             link.get("body", {}).pop("token", None)
     return body
