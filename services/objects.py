@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 PIECE: Final = 4 << 20
 """Bytes that are in memory at once for one request; blocks are smaller."""
+
+PATIENCE: Final = 20.0
+"""Seconds after which a store that has not begun to answer counts as down; obstore itself tries for minutes."""
 
 _ABSENT: Final = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP}
 
@@ -59,9 +63,6 @@ class Objects(Protocol):
             If no byte of the object is in the range.
         """
 
-    async def whole(self, key: str) -> bytes | None:
-        """Return the bytes of a small object, or None if there is none."""
-
 
 def objects_of(store: Store) -> Objects:
     """Return the reader of a store's objects."""
@@ -86,11 +87,6 @@ class LocalObjects:
     async def read(self, key: str, part: ByteRange | None = None) -> Opened | None:
         """Open a file and read its first piece."""
         return await anyio.to_thread.run_sync(self._read, key, part)
-
-    async def whole(self, key: str) -> bytes | None:
-        """Return the bytes of a file."""
-        opened = await self.read(key)
-        return None if opened is None else b"".join([piece async for piece in opened.pieces])
 
     def _head(self, key: str) -> Entity | None:
         descriptor = self._open(key)
@@ -143,14 +139,16 @@ class RemoteObjects:
     async def head(self, key: str) -> Entity | None:
         """Return what is known of an object."""
         try:
-            return _entity(await obstore.head_async(self.store, key))
+            async with asyncio.timeout(PATIENCE):
+                return _entity(await obstore.head_async(self.store, key))
         except FileNotFoundError:
             return None
 
     async def read(self, key: str, part: ByteRange | None = None) -> Opened | None:
         """Ask for an object or a part of it."""
         try:
-            result = await obstore.get_async(self.store, key, options={"range": _option(part)} if part else None)
+            async with asyncio.timeout(PATIENCE):
+                result = await obstore.get_async(self.store, key, options={"range": _option(part)} if part else None)
         except FileNotFoundError:
             return None
         except BaseError:
@@ -159,19 +157,36 @@ class RemoteObjects:
         start, stop = result.range
         return Opened(_entity(result.meta), start, stop, _streamed(result))
 
-    async def whole(self, key: str) -> bytes | None:
-        """Return the bytes of an object."""
-        try:
-            result = await obstore.get_async(self.store, key)
-        except FileNotFoundError:
-            return None
-        return bytes(await result.bytes_async())
-
     async def _require_bytes(self, key: str, part: ByteRange | None) -> None:
         """Raise if a range lies outside of an object: stores say so in many ways."""
         entity = await self.head(key) if part else None
         if part and entity:
             part.within(entity.size)
+
+
+@dataclass(frozen=True, slots=True)
+class OneObject:
+    """An object that was read already."""
+
+    entity: Entity
+    """What is known of it."""
+    data: bytes
+    """Its bytes."""
+
+    async def head(self, key: str) -> Entity:  # noqa: ARG002 - there is but one
+        """Return what is known of it."""
+        return self.entity
+
+    async def read(self, key: str, part: ByteRange | None = None) -> Opened:  # noqa: ARG002 - there is but one
+        """Open it."""
+        start, stop = part.within(len(self.data)) if part else (0, len(self.data))
+        return Opened(self.entity, start, stop, _single(self.data[start:stop]))
+
+
+async def whole(objects: Objects, key: str) -> OneObject | None:
+    """Read a small object, or return None if there is none."""
+    opened = await objects.read(key)
+    return None if opened is None else OneObject(opened.entity, b"".join([piece async for piece in opened.pieces]))
 
 
 def _option(part: ByteRange) -> tuple[int, int] | OffsetRange | SuffixRange:

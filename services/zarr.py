@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 
 from abut.product import is_tombstone
 from services.answers import problem, unavailable
-from services.objects import Objects, objects_of
+from services.objects import Objects, objects_of, whole
 from services.ranges import CONDITIONS, Entity, UnsatisfiableRangeError, parse_range, range_holds, refusal
 
 if TYPE_CHECKING:
@@ -148,8 +148,11 @@ async def _answer(objects: Objects, address: Address, scope: Scope, send: Send) 
     head_only = scope["method"] == "HEAD"
     if address.kind == "node":
         return await _index(objects, address, scope, send)
-    if address.kind == "item" and await _was_removed(objects, address.key):
-        return False
+    if address.kind == "item":
+        item = await whole(objects, address.key)
+        if item is None or _was_removed(item.data):
+            return False
+        objects = item
     headers = Headers(scope=scope)
     known: Entity | None = None
     if head_only or CONDITIONS & {name.lower() for name in headers}:
@@ -205,9 +208,8 @@ async def _index(objects: Objects, address: Address, scope: Scope, send: Send) -
     return True
 
 
-async def _was_removed(objects: Objects, key: str) -> bool:
-    data = await objects.whole(key)
-    return data is None or (b'"abut:removed"' in data and is_tombstone(json.loads(data)))
+def _was_removed(item: bytes) -> bool:
+    return b'"abut:removed"' in item and is_tombstone(json.loads(item))
 
 
 def _fields(address: Address, entity: Entity, *, body: bool = True) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-import json
+import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from starlette.testclient import TestClient
 
 from abut.archive import Archive, create_archive
 from cli.main import run
 from ingest.ingest import ingest
+from services.app import create_app
+from services.settings import load_settings
 from tests.serving import ROOT, Served, environment, serving
 from tests.toy import TILES, ToySource
 
@@ -40,6 +44,17 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def served(archive: Archive) -> Iterator[Served]:
     with serving(archive.store.url, cors_origins="https://maps.example") as running:
         yield running
+
+
+@contextlib.contextmanager
+def within(archive: Archive, **settings: str) -> Iterator[TestClient]:
+    """Ask the service in this process, where starting a program would prove no more."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("ABUT_")]:
+            patch.delenv(name)
+        app = create_app(load_settings(archive=archive.store.url, **settings))
+    with TestClient(app, client=("127.0.0.1", 50_000)) as client:
+        yield client
 
 
 def large(archive: Archive) -> str:
@@ -79,19 +94,20 @@ def test_it_is_alive_and_ready(served: Served) -> None:
 
 
 def test_it_is_not_ready_without_its_archive(archive: Archive, tmp_path: Path) -> None:
-    with serving(archive.store.url) as running:
-        assert archive.store.root is not None
-        settings = archive.store.root / "archive.json"
+    assert archive.store.root is not None
+    settings = archive.store.root / "archive.json"
+    with within(archive) as client:
         settings.rename(tmp_path / "archive.json")
         try:
-            answer = httpx.get(f"{running.url}/readyz")
-            assert answer.status_code == 503
-            assert answer.json()["ready"] is False
-            assert "no archive.json" in answer.json()["store"]
-            assert answer.json()["catalogue"] == "ok"
-            assert httpx.get(f"{running.url}/healthz").status_code == 200
+            answer = client.get("/readyz")
+            assert client.get("/healthz").status_code == 200
         finally:
             (tmp_path / "archive.json").rename(settings)
+        assert answer.status_code == 503
+        assert answer.json()["ready"] is False
+        assert "no archive.json" in answer.json()["store"]
+        assert answer.json()["catalogue"] == "ok"
+        assert client.get("/readyz").status_code == 200
 
 
 def test_what_is_nowhere_is_not_found_as_json(served: Served) -> None:
@@ -122,16 +138,14 @@ def test_pages_of_chosen_web_sites_may_read_answers(served: Served, archive: Arc
 
 
 def test_any_page_may_read_answers_unless_the_operator_says_otherwise(archive: Archive) -> None:
-    with serving(archive.store.url) as running:
-        answer = httpx.get(
-            f"{running.url}/zarr/products/{archive.product_ids()[0]}.json", headers={"origin": "https://a.b"}
-        )
+    with within(archive) as client:
+        answer = client.get(f"/zarr/products/{archive.product_ids()[0]}.json", headers={"origin": "https://a.b"})
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "ETag" in answer.headers["access-control-expose-headers"]
         assert "vary" not in answer.headers  # or a CDN would keep a copy for each site
         asked = {"origin": "https://a.b", "access-control-request-method": "GET"}
-        preflight = httpx.options(
-            f"{running.url}/zarr/{large(archive)}", headers=asked | {"access-control-request-headers": "Range"}
+        preflight = client.options(
+            f"/zarr/{large(archive)}", headers=asked | {"access-control-request-headers": "Range"}
         )
         assert preflight.status_code == 200
         assert preflight.headers["access-control-allow-origin"] == "*"
@@ -141,9 +155,9 @@ def test_any_page_may_read_answers_unless_the_operator_says_otherwise(archive: A
 
 
 def test_links_and_hrefs_begin_where_the_client_sees_the_service(archive: Archive) -> None:
-    with serving(archive.store.url, "--public-url", "https://data.example/l1c") as running:
+    with within(archive, public_url="https://data.example/l1c") as client:
         for prefix in ("", "/l1c"):  # proxies that take their prefix off, and such that leave it
-            answer = httpx.get(f"{running.url}{prefix}/stac/search?limit=1")
+            answer = client.get(f"{prefix}/stac/search?limit=1")
             (item,) = answer.json()["features"]
             hrefs = [link["href"] for link in item["links"]]
             hrefs += [asset["href"] for asset in item["assets"].values()]
@@ -153,30 +167,33 @@ def test_links_and_hrefs_begin_where_the_client_sees_the_service(archive: Archiv
             assert all(
                 href.startswith(("https://data.example/l1c/stac", "https://data.example/l1c/zarr")) for href in ours
             )
-            assert running.url not in answer.text
+            assert "testserver" not in answer.text
             path = item["assets"]["product"]["href"].removeprefix("https://data.example/l1c")
-            there = httpx.get(f"{running.url}{prefix}{path}", follow_redirects=False)
+            there = client.get(f"{prefix}{path}", follow_redirects=False)
             assert (there.status_code, there.headers["location"]) == (301, f"{item['properties']['abut:store']}/")
 
 
 def test_hrefs_may_lead_to_a_bucket_or_cdn(archive: Archive) -> None:
-    with serving(archive.store.url, products_url="s3://bucket/l1c/products") as running:
-        (item,) = httpx.get(f"{running.url}/stac/search?limit=1").json()["features"]
+    with within(archive, products_url="s3://bucket/l1c/products") as client:
+        (item,) = client.get("/stac/search?limit=1").json()["features"]
         store = item["properties"]["abut:store"]
         assert item["assets"]["product"]["href"] == f"s3://bucket/l1c/products/{store}"
         (link,) = [link for link in item["links"] if link["rel"] == "store"]
-        assert link["href"] == f"{running.url}/zarr/products/{store}"
+        assert link["href"] == f"http://testserver/zarr/products/{store}"
 
 
 def test_a_proxys_headers_count_and_a_strangers_do_not(archive: Archive) -> None:
     headers = {"x-forwarded-proto": "https", "x-forwarded-host": "data.example", "x-forwarded-for": "192.0.2.9"}
-    for trusted, base in (("127.0.0.1", "https://data.example"), ("10.0.0.0/8", None)):
-        with serving(archive.store.url, trusted_proxies=trusted) as running:
-            answer = httpx.get(f"{running.url}/stac", headers=headers)
-            (own,) = [link["href"] for link in answer.json()["links"] if link["rel"] == "self"]
-            assert own == f"{base or running.url}/stac/"
-            client = running.logged(answer.headers["x-request-id"])["client"]
-            assert client == ("192.0.2.9" if base else "127.0.0.1")
+    for trusted, base in (("127.0.0.1", "https://data.example"), ("10.0.0.0/8", "http://testserver")):
+        with within(archive, trusted_proxies=trusted) as client:
+            answer = client.get("/stac", headers=headers)
+        (own,) = [link["href"] for link in answer.json()["links"] if link["rel"] == "self"]
+        assert own == f"{base}/stac/"
+
+
+def test_the_log_names_the_client_behind_a_trusted_proxy(served: Served) -> None:
+    answer = httpx.get(f"{served.url}/healthz", headers={"x-forwarded-for": "192.0.2.9"})
+    assert served.logged(answer.headers["x-request-id"])["client"] == "192.0.2.9"
 
 
 # Several processes, writers beside them
@@ -291,7 +308,7 @@ def test_writing_is_off_unless_the_operator_turns_it_on(served: Served) -> None:
     assert answer.status_code == 405
 
 
-def test_who_has_a_token_may_write(tmp_path: Path) -> None:
+def test_who_has_a_token_may_write(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     archive = create_archive(tmp_path / "archive")
     ingest(archive, ToySource(TILES[0]), threads=1)
     token = "only-for-this-test"  # noqa: S105 - of a server that lives as long as the test
@@ -304,10 +321,10 @@ def test_who_has_a_token_may_write(tmp_path: Path) -> None:
         "extent": {"spatial": {"bbox": [[8, 45, 9, 46]]}, "temporal": {"interval": [["2024-01-01T00:00:00Z", None]]}},
         "links": [],
     }
-    with serving(archive.store.url, transactions="true", write_tokens=token) as running:
-        url = f"{running.url}/stac/collections"
-        assert httpx.post(url, json=photos).status_code == 401
-        assert httpx.post(url, json=photos, headers={"authorization": f"Bearer {token}!"}).status_code == 401
-        assert httpx.post(url, json=photos, headers={"authorization": f"Bearer {token}"}).status_code == 201
-        assert {one["id"] for one in httpx.get(url).json()["collections"]} == {"photos", "sentinel-2-l1c"}
-        assert token not in json.dumps(running.log())
+    with within(archive, transactions="true", write_tokens=token) as client:
+        url = "/stac/collections"
+        assert client.post(url, json=photos).status_code == 401
+        assert client.post(url, json=photos, headers={"authorization": f"Bearer {token}!"}).status_code == 401
+        assert client.post(url, json=photos, headers={"authorization": f"Bearer {token}"}).status_code == 201
+        assert {one["id"] for one in client.get(url).json()["collections"]} == {"photos", "sentinel-2-l1c"}
+    assert token not in caplog.text
