@@ -39,7 +39,7 @@ async def read_json(request: Request) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise ValueError(f"body: not JSON ({error})") from error
-    _require_shallow(document)
+    require_shallow(document)
     return document
 
 
@@ -149,13 +149,14 @@ def _require_plain(document: Mapping[str, Any], where: str) -> None:
         raise ValueError(f"{where or 'body'}: has a null character")
 
 
-def _require_shallow(document: Any) -> None:
+def require_shallow(document: Any, where: str = "body", depth: int = 0) -> None:
+    """Refuse what is nested so deeply that others could fail to read it; `depth` is that of the document itself."""
     level = [document]
-    for _ in range(_DEPTH):
+    for _ in range(depth, _DEPTH):
         level = [part for one in level for part in _parts(one)]
         if not level:
             return
-    raise ValueError(f"body: nested more than {_DEPTH} deep")
+    raise ValueError(f"{where}: nested more than {_DEPTH} deep")
 
 
 def _parts(value: Any) -> Iterator[Any]:

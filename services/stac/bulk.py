@@ -1,10 +1,13 @@
 """Many items at once, each written or refused by itself."""
 
-from __future__ import annotations
+# Without `from __future__ import annotations`: FastAPI reads the annotations when the program runs.
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import attr
+import orjson
+from fastapi import APIRouter, FastAPI
 from stac_fastapi.extensions.bulk_transactions import (
     AsyncBaseBulkTransactionsClient,
     BulkTransaction,
@@ -12,19 +15,30 @@ from stac_fastapi.extensions.bulk_transactions import (
     BulkTransactionMethod,
     Items,
 )
+from starlette.requests import Request
+from starlette.responses import Response
 
+from catalog.literals import quoted
+from catalog.places import Places
 from catalog.remote import BULK
 from services.stac import guard
-from services.stac.auth import REGISTER, require
-from services.stac.bodies import MOST, checked_item
+from services.stac.auth import REFUSALS, REGISTER, require
+from services.stac.bodies import MOST, checked_item, read_json
+from services.stac.models import CollectionId
+from services.stac.render import JSON
+from services.stac.writer import Writer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+_METHODS: Final = [method.value for method in BulkTransactionMethod]
 
-    from starlette.requests import Request
-
-    from catalog.places import Places
-    from services.stac.writer import Writer
+_BODY: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["items"],
+    "additionalProperties": False,
+    "properties": {
+        "items": {"type": "object", "additionalProperties": {}, "description": "Items by their ids."},
+        "method": {"enum": _METHODS, "default": "insert", "description": "`upsert` replaces what is listed."},
+    },
+}
 
 _TRIES: Final = 5
 
@@ -33,7 +47,50 @@ _TRIES: Final = 5
 class Bulk(BulkTransactionExtension):
     """The route for many items; ``upsert`` follows the rule of revisions, so that it can be sent again."""
 
+    client: "BulkClient" = attr.ib(kw_only=True)
     conformance_classes: list[str] = attr.ib(factory=lambda: [BULK])
+
+    def register(self, app: FastAPI) -> None:
+        """Add the route to an application."""
+
+        async def bulk_items(request: Request, collection_id: CollectionId) -> Response:  # noqa: ARG001 - documented
+            """Write many items, each by itself."""
+            items = checked_bulk(await read_json(request))
+            done = await self.client.bulk_item_insert(items, request=request)
+            return Response(orjson.dumps(done), media_type=JSON)
+
+        router = APIRouter(prefix=app.state.router_prefix, dependencies=list(self.route_dependencies or []))
+        router.add_api_route(
+            "/collections/{collection_id}/bulk_items",
+            bulk_items,
+            name="Bulk Create Item",
+            methods=["POST"],
+            response_model=None,
+            response_class=Response,
+            responses=REFUSALS,
+            openapi_extra={"requestBody": {"required": True, "content": {JSON: {"schema": _BODY}}}},
+        )
+        app.include_router(router, tags=["Bulk Transaction Extension"])
+
+
+def checked_bulk(body: Any) -> Items:
+    """Return what was sent to be written.
+
+    Raises
+    ------
+    ValueError
+        If it is none; the message names the member and the value.
+    """
+    if not isinstance(body, dict):
+        raise ValueError(f"body: {quoted(body)}: not an object with items")  # noqa: TRY004 - of the request
+    if unknown := sorted(body.keys() - _BODY["properties"].keys()):
+        raise ValueError(f"{quoted(unknown[0])}: unknown; there are items and method")
+    items, method = body.get("items"), body.get("method", BulkTransactionMethod.INSERT)
+    if not isinstance(items, dict):
+        raise ValueError(f"items: {quoted(items)}: not items by their ids")  # noqa: TRY004 - of the request
+    if method not in _METHODS:
+        raise ValueError(f"method: {quoted(method)}: not one of {', '.join(_METHODS)}")
+    return Items(items=items, method=method)
 
 
 @attr.s

@@ -7,6 +7,7 @@ ignored returns everything, and nobody notices. So are parameters that are given
 from __future__ import annotations
 
 import email.message
+from collections.abc import Container  # noqa: TC003 - as it is for Request
 
 from fastapi import params
 from fastapi.dependencies.utils import get_flat_params
@@ -25,8 +26,9 @@ async def check(request: Request) -> None:
     if isinstance(route, APIRoute):
         fields = [field for field in get_flat_params(route.dependant) if isinstance(field.field_info, params.Query)]
         _check_parameters(request, [field.alias for field in fields])
-        if route.body_field is not None:
-            await _check_body(request)
+        written = (route.openapi_extra or {}).get("requestBody", {}).get("content", ())
+        if route.body_field is not None or written:
+            await _check_body(request, written)
 
 
 def _check_parameters(request: Request, known: list[str]) -> None:
@@ -40,16 +42,15 @@ def _check_parameters(request: Request, known: list[str]) -> None:
             raise ValueError(f"{name}: {quoted(value)} has the character \\u0000")
 
 
-async def _check_body(request: Request) -> None:
+async def _check_body(request: Request, written: Container[str]) -> None:
+    """Raise what is wrong with a body: one that is written has one of the types of its operation."""
     body = await request.body()
     kind = request.headers.get("content-type", "")
     message = email.message.Message()
     message["content-type"] = kind
-    if (
-        body
-        and message.get_content_type() != "application/json"
-        and not message.get_content_subtype().endswith("+json")
-    ):
-        raise HTTPException(415, f"a body of type {quoted(kind)} is not JSON")
-    if b"\\u0000" in body:
+    sent = message.get_content_type()
+    taken = sent in written if written else sent == "application/json" or sent.endswith("+json")
+    if body and not taken:
+        raise HTTPException(415, f"a body of type {quoted(kind)} is not JSON of a kind that is taken here")
+    if not written and b"\\u0000" in body.replace(b"\\\\", b""):
         raise ValueError("body: has the character \\u0000")

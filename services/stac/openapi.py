@@ -106,6 +106,33 @@ SCHEMAS: Final = {
             },
         },
     ),
+    "ItemOrItems": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/StacItem"},
+            _object(
+                ["type", "features"],
+                type={"const": "FeatureCollection"},
+                features={"type": "array", "items": {"$ref": "#/components/schemas/StacItem"}},
+            ),
+        ]
+    },
+    "BulkTransaction": _object(
+        ["received", "success", "skipped", "errors"],
+        received={"type": "integer", "minimum": 0},
+        success={"type": "integer", "minimum": 0},
+        skipped={"type": "integer", "minimum": 0, "description": "Those that the catalogue has a newer revision of."},
+        errors={"type": "array", "items": _object(["id", "msg"], id={"type": "string"}, msg={"type": "string"})},
+    ),
+    "RegisteredCollections": _object(
+        ["collections"],
+        collections={"type": "array", "items": {"$ref": "#/components/schemas/CollectionOrPart"}},
+    ),
+    "RegisteredItems": _object(
+        ["next"],
+        items={"type": "array", "items": {"$ref": "#/components/schemas/StacItem"}},
+        ids={"type": "array", "items": {"type": "string"}},
+        next={"type": ["string", "null"], "description": "What to ask for with `after`; null: there are no more."},
+    ),
     "JsonSchema": _object(["$schema", "$id", "type", "properties"], properties={"type": "object"}),
     "AggregationCollection": _object(
         ["type", "aggregations", "links"],
@@ -133,7 +160,23 @@ _ANSWERS: Final = {
     "/aggregate": (JSON, "AggregationCollection"),
 }
 
+_WRITTEN: Final = {
+    ("post", "/collections"): ("201", JSON, "StacCollection"),
+    ("put", _COLLECTION): ("200", JSON, "StacCollection"),
+    ("patch", _COLLECTION): ("200", JSON, "StacCollection"),
+    ("post", f"{_COLLECTION}/items"): ("201", GEOJSON, "ItemOrItems"),
+    ("put", f"{_COLLECTION}/items/{{item_id}}"): ("200", GEOJSON, "StacItem"),
+    ("patch", f"{_COLLECTION}/items/{{item_id}}"): ("200", GEOJSON, "StacItem"),
+    ("post", f"{_COLLECTION}/bulk_items"): ("200", JSON, "BulkTransaction"),
+    ("get", "/register"): ("200", JSON, "RegisteredCollections"),
+    ("get", "/register/{collection_id}"): ("200", JSON, "RegisteredItems"),
+    ("get", "/register/{collection_id}/{item_id}"): ("200", JSON, "StacItem"),
+}
+"""What those with a token are answered: status, media type, schema."""
+
 _READS_WITH_BODY: Final = ("/search", "/aggregate", "/aggregations")
+
+_TOKEN: Final = {"type": "http", "scheme": "bearer", "description": "Token of a writer or of an archive."}
 
 _SCHEMA: Final = "#/components/schemas/"
 
@@ -168,8 +211,13 @@ def _amend(made: dict[str, Any]) -> None:
             known = _ANSWERS.get(path) or _ANSWERS.get(path.removeprefix(_COLLECTION))
             if known and (method == "get" or path.endswith(_READS_WITH_BODY)):
                 operation["responses"] = {"200": _success(path, method, *known)}
+            if (method, path) in _WRITTEN:
+                _add_written(operation, *_WRITTEN[method, path])
+            _add_path_parameters(operation, path)
             _add_problems(operation, path, method)
     schemas.update(SCHEMAS)
+    if any("security" in operation for operations in made["paths"].values() for operation in operations.values()):
+        made["components"]["securitySchemes"] = {"token": _TOKEN}
     _drop_unused(made)
 
 
@@ -183,6 +231,21 @@ def _success(path: str, method: str, media: str, name: str) -> dict[str, Any]:
             "ETag": {"description": "Changes with the content; not of streams.", "schema": {"type": "string"}}
         }
     return answer
+
+
+def _add_written(operation: dict[str, Any], status: str, media: str, name: str) -> None:
+    """Describe the answer of an operation that needs a token."""
+    answer = {"description": "The answer.", "content": {media: {"schema": {"$ref": f"{_SCHEMA}{name}"}}}}
+    operation["responses"][status] = operation["responses"].get(status, {}) | answer
+
+
+def _add_path_parameters(operation: dict[str, Any], path: str) -> None:
+    """Describe the parameters of a path that the operation itself does not name."""
+    parameters = operation.setdefault("parameters", [])
+    named = {one["name"] for one in parameters if one["in"] == "path"}
+    for name in re.findall(r"{([^}]+)}", path):
+        if name not in named:
+            parameters.append({"name": name, "in": "path", "required": True, "schema": {"type": "string"}})
 
 
 def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
@@ -202,7 +265,13 @@ def _add_problems(operation: dict[str, Any], path: str, method: str) -> None:
         problems |= {"413": "The body is too large.", "415": "The body is not JSON."}
     content = {JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, description in sorted(problems.items()):
-        answers.setdefault(status, {"description": description, "content": content})
+        answers.setdefault(status, {"description": description})
+    for status, answer in answers.items():
+        if status >= "400":
+            answer["content"] = content
+    if "401" in answers:
+        operation["security"] = [{"token": []}]
+        answers["401"]["headers"] = {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}}
 
 
 def _drop_unused(made: dict[str, Any]) -> None:

@@ -7,12 +7,25 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.comparing import equal
+from catalog.literals import quoted
+from services.stac.bodies import read_json, require_shallow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from starlette.requests import Request
+
 MOST: Final = 1_000
 """Operations of a patch at most."""
+
+COPIED: Final = 4_000_000
+"""Characters that the operations of a patch copy at most."""
+
+MERGE: Final = "application/merge-patch+json"
+"""Media type of merge patches."""
+
+OPERATIONS: Final = "application/json-patch+json"
+"""Media type of JSON Patch."""
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 _OPERATIONS: Final = {
@@ -55,9 +68,13 @@ def patched(document: Any, operations: Sequence[Any]) -> Any:
     """
     if len(operations) > MOST:
         raise ValueError(f"patch: {len(operations)} operations, {MOST} are the most")
-    made = copy.deepcopy(document)
+    made, copied = copy.deepcopy(document), 0
     for number, operation in enumerate(operations):
         try:
+            _require_operation(operation)
+            copied += _copied(made, operation)
+            if copied > COPIED:
+                raise ValueError(f"what is copied is larger than {COPIED} characters in all")
             made = _applied(made, operation)
         except PatchConflictError as error:
             raise PatchConflictError(f"patch, operation {number}: {error}") from error
@@ -66,8 +83,23 @@ def patched(document: Any, operations: Sequence[Any]) -> Any:
     return made
 
 
+async def read_patch(request: Request) -> dict[str, Any] | list[Any]:
+    """Return the patch that a request brings.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the kind that its media type says; plain JSON is either kind.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    patch = await read_json(request)
+    if not isinstance(patch, list if kind == OPERATIONS else dict if kind == MERGE else dict | list):
+        name = {OPERATIONS: "a list of operations", MERGE: "a merge patch"}.get(kind, "a patch")
+        raise ValueError(f"body: {quoted(patch)}: not {name}")  # noqa: TRY004 - of the request
+    return patch
+
+
 def _applied(document: Any, operation: Any) -> Any:
-    _require_operation(operation)
     path = _pointer(operation["path"])
     match operation["op"]:
         case "add":
@@ -88,6 +120,24 @@ def _applied(document: Any, operation: Any) -> Any:
     if not equal(_found(document, path), operation["value"]):
         raise PatchConflictError(f"{operation['path']} is not what the test says")
     return document
+
+
+def _copied(document: Any, operation: Mapping[str, Any]) -> int:
+    """Return the size of what an operation copies: copies of copies grow beyond all bounds."""
+    return _size(_found(document, _pointer(operation["from"]))) if operation["op"] == "copy" else 0
+
+
+def _size(value: Any) -> int:
+    """Return about how many characters a value has as JSON."""
+    size, todo = 0, [value]
+    while todo and size <= COPIED:
+        one = todo.pop()
+        size += len(one) + 2 if isinstance(one, str) else 4
+        if isinstance(one, dict):
+            todo += [*one, *one.values()]
+        elif isinstance(one, list):
+            todo += one
+    return size
 
 
 def _require_operation(operation: Any) -> None:
@@ -117,6 +167,7 @@ def _found(document: Any, path: Sequence[str]) -> Any:
 
 
 def _added(document: Any, path: Sequence[str], value: Any) -> Any:
+    require_shallow(value, "patch", len(path))
     if not path:
         return value
     parent, last = _found(document, path[:-1]), path[-1]

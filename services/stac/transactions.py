@@ -27,15 +27,13 @@ from services.stac.backend import Backend
 from services.stac.bodies import checked_item, checked_items, read_json
 from services.stac.bulk import Bulk, BulkClient
 from services.stac.models import CollectionId, ItemId
+from services.stac.patches import MERGE, OPERATIONS, read_patch
 from services.stac.register import RegisterExtension
 from services.stac.render import JSON
 from services.stac.shelving import Shelving
 from services.stac.writer import Writer, etag
 
 type _Schemas = Mapping[str, dict[str, Any]]
-
-_MERGE: Final = "application/merge-patch+json"
-_OPERATIONS: Final = "application/json-patch+json"
 
 _ITEM: Final = {"type": "object", "description": "An item, or a FeatureCollection of items, all or none."}
 _ONE_ITEM: Final = {"type": "object", "description": "An item, whole."}
@@ -104,7 +102,7 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId, item_id: ItemId
     ) -> Response:
         """Answer ``PATCH /collections/{collection_id}/items/{item_id}``."""
-        return _item(await self.writer.patch(request, collection_id, item_id, await read_json(request)))
+        return _item(await self.writer.patch(request, collection_id, item_id, await read_patch(request)))
 
     async def delete_item(  # type: ignore[override]  # no need of more
         self, request: Request, collection_id: CollectionId, item_id: ItemId
@@ -129,7 +127,7 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId
     ) -> Response:
         """Answer ``PATCH /collections/{collection_id}``."""
-        return _collection(await self._shelving.patch(request, collection_id, await read_json(request)))
+        return _collection(await self._shelving.patch(request, collection_id, await read_patch(request)))
 
     async def delete_collection(  # type: ignore[override]  # no need of more
         self, request: Request, collection_id: CollectionId
@@ -150,7 +148,7 @@ class Transactions(TransactionExtension):
         self.router.prefix = app.state.router_prefix
         items, collections = "/collections/{collection_id}/items", "/collections"
         item, collection = f"{items}/{{item_id}}", f"{collections}/{{collection_id}}"
-        patches: _Schemas = {_MERGE: _PATCH, JSON: _PATCH, _OPERATIONS: _LIST}
+        patches: _Schemas = {MERGE: _PATCH, JSON: {"anyOf": [_PATCH, _LIST]}, OPERATIONS: _LIST}
         self._add("POST Create Item", items, self.client.create_item, 201, {JSON: _ITEM, GEOJSON: _ITEM})
         self._add("PUT Update Item", item, self.client.update_item, 200, {JSON: _ONE_ITEM, GEOJSON: _ONE_ITEM})
         self._add("PATCH Patch Item", item, self.client.patch_item, 200, patches)
