@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -361,3 +362,13 @@ def test_pystac_reads_the_archive_as_a_static_catalogue_too(api: Api) -> None:
         assert hrefs == {key: asset.href for key, asset in found.assets.items()}
         (neighbour,) = item.get_links("abut:neighbour")
         assert pystac.Item.from_file(neighbour.absolute_href).id in {other.id for other in api.items} - {item.id}
+
+
+def test_the_example_of_the_documentation_runs(api: Api) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code.replace("http://127.0.0.1:8000", api.url), names)  # noqa: S102 - our own page
+    loaded = names["data"].B08[0].compute()
+    assert loaded.odc.geobox.resolution.x == 20
+    assert np.count_nonzero(loaded) > 100_000

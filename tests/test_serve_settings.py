@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,17 @@ def test_settings_reach_the_processes_that_answer() -> None:
     copy = pickle.loads(pickle.dumps(settings))  # noqa: S301 - our own
     assert isinstance(copy, Settings)
     assert copy == settings
+
+
+def test_the_documentation_names_every_setting_and_its_default() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "serving.md").read_text(encoding="utf-8")
+    rows = {line.split("|")[1]: line.split("|")[2].strip() for line in page.splitlines() if line.startswith("| `ABUT_")}
+    named = {name: row for row in rows for name in re.findall(r"`ABUT_(\w+)`", row)}
+    assert {name.lower() for name in named} == set(Settings.model_fields)
+    plain = {
+        name: field.default for name, field in Settings.model_fields.items() if isinstance(field.default, int | str)
+    }
+    assert len(plain) > 8
+    for name, default in plain.items():
+        shown = str(default).lower() if isinstance(default, bool) else str(default)
+        assert f"`{shown}`" in rows[named[name.upper()]], name
