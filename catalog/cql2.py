@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from catalog import cql2_values as values
 from catalog.literals import geometry_or_box, quoted
+from catalog.queryables import KINDS
 
 type Node = dict[str, Any]
 """A condition or an expression of CQL2-JSON."""
@@ -275,8 +276,19 @@ _PREDICATES: Final[dict[str, Callable[[str, list[Any], int], list[Any]]]] = {
 }
 
 
+def _of_kind(kind: str | None, value: Any) -> Any:
+    """Return text that stands for a number or truth as that: pystac-client's ``query=["gsd<20"]`` sends text."""
+    if isinstance(value, list):
+        return [_of_kind(kind, one) for one in value]
+    if isinstance(value, str) and kind == "number" and re.fullmatch(_NUMBER, value):
+        return float(value)
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) and kind == "boolean" else value
+
+
 def _from_operator(name: str, operator: str, value: Any) -> Node:
     subject = {"property": name}
+    if operator in _QUERY_OPERATORS or operator == "in":
+        value = _of_kind(KINDS.get(name.removeprefix("properties.")), value)
     if operator in {"eq", "neq"} and value is None:
         null = {"op": "isNull", "args": [subject]}
         return null if operator == "eq" else {"op": "not", "args": [null]}
