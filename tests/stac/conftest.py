@@ -9,7 +9,7 @@ import pytest
 from services.stac.pgstac import PgstacBackend
 from services.stac.sqlite import SqliteBackend
 from tests.postgres import new_database
-from tests.stac.serving import client_of, fill, make_app
+from tests.stac.serving import client_of, fill, live, make_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +43,18 @@ def sqlite_api(catalogue: Path) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="session")
-def pgstac_api(postgres: Cluster) -> Iterator[TestClient]:
-    """Client of the API on PostgreSQL."""
+def database(postgres: Cluster) -> Iterator[str]:
+    """The catalogue in PostgreSQL; not to be changed."""
     with new_database(postgres) as url:
         fill(url)
-        with client_of(make_app(PgstacBackend(url))) as client:
-            yield client
+        yield url
+
+
+@pytest.fixture(scope="session")
+def pgstac_api(database: str) -> Iterator[TestClient]:
+    """Client of the API on PostgreSQL."""
+    with client_of(make_app(PgstacBackend(database))) as client:
+        yield client
 
 
 @pytest.fixture(scope="session", params=["sqlite", "pgstac"])
@@ -56,3 +62,12 @@ def api(request: pytest.FixtureRequest) -> TestClient:
     """Client of the API, on each of the databases."""
     client: TestClient = request.getfixturevalue(f"{request.param}_api")
     return client
+
+
+@pytest.fixture(scope="session", params=["sqlite", "pgstac"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the API is as a real server, on each of the databases."""
+    on_sqlite = request.param == "sqlite"
+    place = request.getfixturevalue("catalogue" if on_sqlite else "database")
+    with live(SqliteBackend(place) if on_sqlite else PgstacBackend(place)) as address:
+        yield address

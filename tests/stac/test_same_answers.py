@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 ITEM = f"/collections/{L1C}/items/{product_id('32TNM', DAYS[0])}"
-TRIANGLE = {"type": "Polygon", "coordinates": [[[8.0, 44.0], [12.0, 44.0], [8.0, 48.0], [8.0, 44.0]]]}
+TRIANGLE = {"type": "Polygon", "coordinates": [[[8.0, 41.0], [12.0, 41.0], [8.0, 46.0], [8.0, 41.0]]]}
 HOLE = {
     "type": "Polygon",
     "coordinates": [
@@ -35,7 +35,7 @@ PATHS = [
     *("/search?sortby=updated,-created&limit=100", "/search?sortby=nothing&limit=100", "/search?sortby=gsd&limit=100"),
     *("/search?fields=-properties", "/search?fields=properties,-properties.datetime", "/search?fields=assets.B02.href"),
     *("/search?fields=-assets.B02,-links", "/search?fields=geometry,bbox,-id", "/search?fields=properties.nothing"),
-    *("/search?bbox=9,45,9.5,46&limit=100", "/search?bbox=170,-30,-170,0", "/search?bbox=-180,-90,180,90&limit=100"),
+    *("/search?bbox=9,42,9.5,43&limit=100", "/search?bbox=170,-30,-170,0", "/search?bbox=-180,-90,180,90&limit=100"),
     *(
         "/search?bbox=180,-17,180,-16.5",
         "/search?bbox=11,46,11,46",
@@ -47,7 +47,7 @@ PATHS = [
     *("/aggregate", "/aggregate?latest=true", f"/aggregate?collections={OTHER}", f"/collections/{OTHER}/aggregate"),
     *(
         "/aggregate?ids=nothing",
-        "/aggregate?bbox=9,45,9.5,46",
+        "/aggregate?bbox=9,42,9.5,43",
         "/aggregate?aggregations=total_count,datetime_frequency",
     ),
 ]
@@ -80,8 +80,8 @@ FILTERS = [
     "T_AFTER(datetime, TIMESTAMP('2023-10-01T00:00:00Z'))",
     "T_DURING(datetime, INTERVAL('2023-06-01T00:00:00Z', '2023-07-31T23:59:59Z'))",
     "T_INTERSECTS(datetime, INTERVAL('2023-06-01', '2023-06-30'))",
-    "S_INTERSECTS(geometry, POLYGON((8 44, 12 44, 8 48, 8 44)))",
-    "S_INTERSECTS(geometry, BBOX(9, 45, 9.5, 46))",
+    "S_INTERSECTS(geometry, POLYGON((8 41, 12 41, 8 46, 8 41)))",
+    "S_INTERSECTS(geometry, BBOX(9, 42, 9.5, 43))",
     "S_WITHIN(geometry, POLYGON((5 40, 20 40, 20 65, 5 65, 5 40)))",
     "S_DISJOINT(geometry, POLYGON((5 40, 20 40, 20 65, 5 65, 5 40)))",
     "A_CONTAINS(instruments, ('msi'))",
@@ -102,14 +102,14 @@ BODIES: list[dict[str, Any]] = [
     {"intersects": TRIANGLE, "limit": 100},
     {"intersects": HOLE, "limit": 100},
     {"intersects": {"type": "Point", "coordinates": [180.0, -16.8]}},
-    {"intersects": {"type": "LineString", "coordinates": [[8.0, 45.3], [18.5, 59.5]]}, "limit": 100},
+    {"intersects": {"type": "LineString", "coordinates": [[8.0, 42.3], [18.5, 59.5]]}, "limit": 100},
     {"intersects": {"type": "GeometryCollection", "geometries": [TRIANGLE]}, "collections": [OTHER]},
     {"query": {"eo:cloud_cover": {"gte": 20, "lt": 60}}, "limit": 100},
     {"query": {"platform": {"neq": "sentinel-2a"}, "crop": {"eq": None}}, "limit": 100},
     {"query": {"id": {"contains": "T32T"}, "grid:code": {"endsWith": "M"}}, "limit": 100},
     {"query": {"crop": {"in": ["maize"]}}},
     {"sortby": [{"field": "properties.eo:cloud_cover", "direction": "desc"}], "limit": 100},
-    {"bbox": [9, 45, 9.5, 46], "latest": True, "datetime": "2023-07-01T00:00:00Z/..", "limit": 4},
+    {"bbox": [9, 42, 9.5, 43], "latest": True, "datetime": "2023-07-01T00:00:00Z/..", "limit": 4},
     {"limit": 0},
     {"bbox": [0, 10, 1, -10]},
     {"filter": {"op": "shout", "args": []}},

@@ -89,7 +89,7 @@ def test_ids(api: TestClient) -> None:
     "area",
     [
         STOCKHOLM,
-        [9.0, 45.0, 9.5, 46.0],
+        [9.0, 42.0, 9.5, 43.0],
         [-180, -90, 180, 90],
         [170, -30, -170, 0],
         [179.9, -17, 180, -16.5],
@@ -108,13 +108,13 @@ def test_bbox(api: TestClient, area: list[float]) -> None:
 
 
 def test_intersects(api: TestClient) -> None:
-    triangle = {"type": "Polygon", "coordinates": [[[8.0, 44.0], [12.0, 44.0], [8.0, 48.0], [8.0, 44.0]]]}
-    points = {"type": "MultiPoint", "coordinates": [[18.0, 59.5], [15.0, 50.0]]}
-    mixed = {"type": "GeometryCollection", "geometries": [triangle, {"type": "Point", "coordinates": [15.0, 50.0]}]}
+    triangle = {"type": "Polygon", "coordinates": [[[8.0, 41.0], [12.0, 41.0], [8.0, 46.0], [8.0, 41.0]]]}
+    points = {"type": "MultiPoint", "coordinates": [[18.0, 59.2], [11.0, 46.0]]}
+    mixed = {"type": "GeometryCollection", "geometries": [triangle, {"type": "Point", "coordinates": [13.0, 48.0]}]}
     for geometry in (triangle, points, mixed):
         ground = shape(geometry)
         touching = [one["id"] for one in listed() if shape(one["geometry"]).intersects(ground)]
-        assert found(api, intersects=geometry) == touching
+        assert found(api, intersects=geometry) == touching != []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_datetime(api: TestClient, text: str, test: Callable[[datetime], bool]) 
         ),
         ("crop = 'maize'", lambda one: one["properties"].get("crop") == "maize"),
         ("datetime > TIMESTAMP('2023-10-01T00:00:00Z')", lambda one: moment(one) > datetime(2023, 10, 1, tzinfo=UTC)),
-        ("S_INTERSECTS(geometry, POINT(18.0 59.5))", lambda one: "T33VXF" in one["id"]),
+        ("S_INTERSECTS(geometry, POINT(18.0 59.2))", lambda one: "T33VXF" in one["id"]),
         (
             "deprecated = true",
             lambda one: one["id"] in {product_id(*VERSIONS), product_id(*VERSIONS, baseline="05.10")},
@@ -264,13 +264,14 @@ def follow(api: TestClient, link: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_items_of_a_collection_are_paged_through_with_all_parameters(api: TestClient) -> None:
-    page = api.get(f"/collections/{L1C}/items", params={"limit": 4, "bbox": "9,45,9.5,46", "fields": "id"}).json()
+    page = api.get(f"/collections/{L1C}/items", params={"limit": 4, "bbox": "9,42,9.5,43", "fields": "id"}).json()
     ids = [feature["id"] for feature in page["features"]]
+    assert len(ids) == 4
     while following := [link for link in page["links"] if link["rel"] == "next"]:
         page = follow(api, following[0])
         assert all("geometry" not in feature for feature in page["features"])
         ids += [feature["id"] for feature in page["features"]]
-    assert ids == found(api, bbox=[9, 45, 9.5, 46], collections=[L1C])
+    assert ids == found(api, bbox=[9, 42, 9.5, 43], collections=[L1C])
 
 
 def test_latest_leaves_superseded_products_out_and_nothing_else(api: TestClient) -> None:
