@@ -217,8 +217,8 @@ def _between(name: str, arguments: list[Any], depth: int) -> list[Any]:
 
 def _in(name: str, arguments: list[Any], depth: int) -> list[Any]:
     _counted(name, arguments, 2)
-    if not isinstance(arguments[1], list | tuple):
-        raise ValueError(f"operator in: {quoted(arguments[1])} is not a list")  # noqa: TRY004 - of the client's data
+    if not isinstance(arguments[1], list | tuple) or not arguments[1]:
+        raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")  # noqa: TRY004 - of the client's data
     first, *rest = (values.expression(argument, depth + 1) for argument in (arguments[0], *arguments[1]))
     if any(not values.is_literal(value) or values.is_computed(value) for value in rest):
         raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.cql2_values import ARITHMETIC, is_literal, kind_of
-from catalog.functions import accenti, casei
+from catalog.functions import accenti, casei, relate
 from catalog.ground import Area, geometry_area
 from catalog.literals import instant, microseconds
 from catalog.queryables import KINDS, Kind
@@ -127,14 +127,13 @@ class Compiler:
             values = [self.value(one, kind)[1][0] for one in compared[1:]]
             first = self.value(arguments[0], kind)
             return formatted("{} IN (SELECT value FROM json_each(?))", [first], [json.dumps(values)])
-        made = [self.value(one, kind) for one in arguments]
-        if operator == "between":
-            return formatted("{} BETWEEN {} AND {}", made)
-        plain = formatted(f"{{}} {operator} {{}}", made)
+        template = "{} BETWEEN {} AND {}" if operator == "between" else f"{{}} {operator} {{}}"
         if kind is not None:
-            return plain
-        # Neither type is known: numbers are compared with numbers, text with text.
-        return formatted("CASE WHEN (typeof({}) = 'text') = (typeof({}) = 'text') THEN {} END", [*made, plain])
+            return formatted(template, [self.value(one, kind) for one in arguments])
+        # No type is known: numbers are compared with numbers, text with text, and so on.
+        kinds: tuple[Kind, ...] = ("number", "text", "boolean")
+        each = [formatted(template, [self.value(one, known) for one in arguments]) for known in kinds]
+        return formatted("coalesce({}, {}, {})", each)
 
     def _spatial(self, operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
         if "property" in first and "property" in second:
@@ -147,9 +146,10 @@ class Compiler:
             operator, second = swapped.get(operator, operator), first
         return self.area(geometry_area(second), operator)
 
-    def _constant(self, operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
+    @staticmethod
+    def _constant(operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
         left, right = geometry_area(first).geometry, geometry_area(second).geometry
-        return "?", [int(getattr(left, operator.removeprefix("s_"))(right))]
+        return "?", [relate(operator, left, right)]
 
     def _temporal(self, operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
         ends = dict(zip(("l0", "l1", "r0", "r1"), (*self._ends(first), *self._ends(second)), strict=True))

@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _RELATIONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    # As seen from the geometry that is given, which is prepared: its relation to that of the item.
     "s_intersects": shapely.intersects,
     "s_disjoint": shapely.disjoint,
     "s_touches": shapely.touches,
     "s_crosses": shapely.crosses,
     "s_overlaps": shapely.overlaps,
-    "s_within": shapely.contains,
-    "s_contains": shapely.within,
+    "s_within": shapely.within,
+    "s_contains": shapely.contains,
     "s_equals": shapely.equals,
 }
+
+_INVERSE: Final = {"s_within": "s_contains", "s_contains": "s_within"}
 
 
 @dataclass(slots=True)
@@ -70,10 +71,8 @@ def reader(connection: sqlite3.Connection) -> Reader:
     def relation(name: str, number: int, wkb: bytes | None) -> bool | None:
         if wkb is None:
             return None
-        try:
-            return bool(_RELATIONS[name](made.shapes[number], shapely.from_wkb(wkb)))
-        except shapely.errors.GEOSException:  # of an invalid geometry
-            return None
+        # Seen from the geometry that is given, which is prepared.
+        return relate(_INVERSE.get(name, name), made.shapes[number], shapely.from_wkb(wkb))
 
     def property_of(name: str, kind: str, packed: bytes | None) -> Any:
         if packed is None:
@@ -100,6 +99,14 @@ def prepared(shapes: Sequence[Any]) -> Sequence[Any]:
     for one in shapes:
         shapely.prepare(one)
     return shapes
+
+
+def relate(name: str, first: Any, second: Any) -> bool | None:
+    """Whether two geometries have a relation; None if that can't be said, as of an invalid one."""
+    try:
+        return bool(_RELATIONS[name](first, second))
+    except shapely.errors.GEOSException:
+        return None
 
 
 def as_kind(value: Any, kind: str) -> Any:

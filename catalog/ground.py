@@ -78,7 +78,8 @@ class Area:
     @cached_property
     def turns(self) -> tuple[float, ...]:
         """What to add to its longitudes to find all boxes: those of items start in -180 ... 180."""
-        return (0.0, TURN) if self.extent[1] <= 180 else (0.0, -TURN)
+        east = self.extent[1]
+        return (0.0, *((TURN,) if east <= 180 else ()), *((-TURN,) if east >= 180 else ()))
 
     @property
     def size(self) -> float:

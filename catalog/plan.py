@@ -180,11 +180,11 @@ class _Candidates:
         parts = []
         self.parameters: list[Any] = []
         for number, turn in enumerate(area.turns):
-            # What the first turn gives is left out of the second.
-            again = " AND NOT (west <= ? AND east >= ?)" if number else ""
+            # What other turns gave is left out.
+            given = [end + other for other in area.turns[:number] for end in (east, west)]
+            again = " AND NOT (west <= ? AND east >= ?)" * number
             parts.append(f"SELECT rid FROM extents WHERE {box}{again}")  # noqa: S608 - values are parameters
-            self.parameters += [east + turn, west + turn, north, south, *values]
-            self.parameters += [east, west] if number else []
+            self.parameters += [east + turn, west + turn, north, south, *values, *given]
         self.source = f"({' UNION ALL '.join(parts)}) r"
 
     def few(self, reader: Reader) -> bool:
