@@ -80,16 +80,17 @@ class Shapes:
 
     def learn(self, row: Mapping[str, Any], item: str) -> bool:
         """Take in a row; return whether it shows something that none before it showed, as `Shape.learn` does."""
-        alike = hashlib.blake2b(_outline(row).encode(), digest_size=16).digest()
+        fields = {name: value for name, value in row.items() if name not in _GROUND}
+        alike = hashlib.blake2b(_outline(fields).encode(), digest_size=16).digest()
         if alike in self._known:
             return False
         self._known.add(alike)
-        return self._all.learn(dict(row), item)
+        return self._all.learn(fields, item)
 
 
-def _outline(row: Mapping[str, Any]) -> str:
-    """Return a row as JSON in which all texts are alike, and all numbers of one kind."""
-    text = json.dumps({name: value for name, value in row.items() if name not in _GROUND})
+def _outline(fields: Mapping[str, Any]) -> str:
+    """Return fields as JSON in which all texts are alike, and all numbers of one kind."""
+    text = json.dumps(fields)
     return _WHOLE.sub("0", _FRACTION.sub("_", (_ESCAPED if "\\" in text else _TEXT).sub('""', text)))
 
 
