@@ -91,6 +91,30 @@ FILTERS = [
     "nothing = 5",
     "nothing IS NULL AND collection = 'field-photos'",
     "id = collection",
+    "created > updated",
+    '"sat:relative_orbit" < eo:cloud_cover',
+    "CASEI(platform) = CASEI('SENTINEL-2A')",
+    "CASEI(title) LIKE CASEI('PHOTO%')",
+    "ACCENTI(title) = ACCENTI('Phóto 1')",
+    "(eo:cloud_cover - 3) / 2 < 20 AND gsd * 2 = 20",
+    "eo:cloud_cover % 2 = 1",
+    "eo:cloud_cover ^ 2 > 400",
+    "gsd DIV 3 = 3",
+    *(f"S_{name}(geometry, POLYGON((5 40, 20 40, 20 65, 5 65, 5 40)))" for name in ("CONTAINS", "OVERLAPS", "TOUCHES")),
+    "S_CONTAINS(geometry, POINT(9.5 42.0))",
+    "S_EQUALS(geometry, POINT(12 47))",
+    "S_CROSSES(geometry, LINESTRING(9.5 41, 9.5 45))",
+    "S_INTERSECTS(geometry, MULTIPOINT((12 47), (9.5 42.0)))",
+    "S_INTERSECTS(geometry, GEOMETRYCOLLECTION(POINT(12 47), LINESTRING(179.9 -18, 179.9 -16)))",
+    *(
+        f"T_{name}(datetime, INTERVAL('2023-06-04T10:25:59.024Z', '2023-08-03T10:25:59.024Z'))"
+        for name in (
+            *("AFTER", "BEFORE", "CONTAINS", "DISJOINT", "DURING", "EQUALS", "FINISHEDBY", "FINISHES", "INTERSECTS"),
+            *("MEETS", "METBY", "OVERLAPPEDBY", "OVERLAPS", "STARTEDBY", "STARTS"),
+        )
+    ),
+    *(f"A_{name}(instruments, ('msi'))" for name in ("EQUALS", "CONTAINEDBY", "OVERLAPS")),
+    "A_OVERLAPS(instruments, ('sar', 'msi')) AND NOT A_CONTAINS(instruments, ('msi', 'sar'))",
 ]
 
 BODIES: list[dict[str, Any]] = [
