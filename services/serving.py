@@ -93,7 +93,7 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
         lifespan="on",
         timeout_graceful_shutdown=settings.shutdown_seconds,
         timeout_keep_alive=75,  # longer than proxies keep theirs
-        timeout_worker_healthcheck=120,  # a worker answers only once its modules are loaded
+        timeout_worker_healthcheck=30,  # a worker answers only once its modules are loaded
         ws="none",
     )
     with listening.socket, _endings() as running:
@@ -104,7 +104,8 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
             supervisor.run()
             return all(process.exitcode in (0, -signal.SIGTERM, -signal.SIGINT) for process in supervisor.processes)
         server = uvicorn.Server(config)
-        server.run([listening.socket])
+        with contextlib.suppress(SystemExit):  # uvicorn's way to say that the application did not start; it is logged
+            server.run([listening.socket])
         return server.started
 
 

@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from abut.archive import Archive, create_archive
+from catalog.opening import open_catalogue
 from cli.main import run
 from ingest.ingest import ingest
 from services.app import create_app
@@ -276,6 +277,41 @@ sys.exit(run(["serve", "--archive", sys.argv[1]]))
     assert done.returncode == 2
     assert "pip install 'abut[services]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_application_that_cant_start_ends_the_program(tmp_path: Path) -> None:
+    """What breaks between the look at the archive and the start of those that answer."""
+    archive = create_archive(tmp_path / "archive")
+    script = """
+import sys
+from pathlib import Path
+import cli.serve
+from cli.main import run
+def broken(*_, **__): Path(sys.argv[1], "catalog.sqlite").write_bytes(b"no database" * 100)
+cli.serve._announce = broken
+sys.exit(run(["serve", "--archive", sys.argv[1], "--port", "0"]))
+"""
+    command = [sys.executable, "-c", script, archive.store.url]
+    done = subprocess.run(
+        command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment(), timeout=120
+    )
+    assert done.returncode == 2
+    assert "Application startup failed" in done.stderr
+
+
+def test_the_catalogue_may_be_in_postgresql(archive: Archive, pgstac_url: str) -> None:
+    with open_catalogue(archive.catalogue_url) as ours, open_catalogue(pgstac_url) as theirs:
+        for collection in ours.collections():
+            theirs.put_collection(collection)
+        assert theirs.upsert_many(ours.items()) == 4
+    with within(archive) as on_sqlite, within(archive, catalogue=pgstac_url) as on_postgres:
+        assert on_postgres.get("/readyz").json() == {"ready": True, "catalogue": "ok", "store": "ok"}
+        found, expected = (
+            {item["id"]: item for item in client.get("/stac/search").json()["features"]}
+            for client in (on_postgres, on_sqlite)
+        )
+        assert found == expected
+        assert len(found) == 4
 
 
 def test_people_get_lines_of_text(archive: Archive) -> None:
