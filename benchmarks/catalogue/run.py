@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import shutil
 import statistics
@@ -176,7 +177,7 @@ def paging(measured: Sequence[Server]) -> dict[str, dict[str, float]]:
     found = {}
     path = f"/search?collections={COLLECTION}&bbox=-4.5,42.5,7.5,50.5&limit=200"
     for server in measured[:2]:
-        seconds = pages(server, path)[1:-1]
+        seconds = pages(server, path)[1:-1] or [math.nan]
         third = max(1, len(seconds) // 3)
         first, last = (1000 * statistics.median(part) for part in (seconds[:third], seconds[-third:]))
         found[server.name] = {"pages": len(seconds) + 2, "first_third_ms": first, "last_third_ms": last}
