@@ -15,10 +15,11 @@ import psycopg
 
 from abut.catalogue import without_secrets
 from abut.errors import CatalogueError
-from catalog import pgstac_rows as rows
 from catalog import pgstac_write as write
+from catalog.documents import stored
 from catalog.item import COLLECTION_ID
 from catalog.pgstac_schema import Connection, connect, prepare, writing
+from catalog.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -114,7 +115,7 @@ class PgstacCatalogue:
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
         found = self._read("SELECT document FROM abut.items WHERE collection = %s AND id = %s", collection, item_id)
-        return found[0][0] if found else None
+        return decode(stored(found[0][0])) if found else None
 
     def revision(self, item_id: str, collection: str = COLLECTION_ID) -> int | None:
         """Return the ledger revision of an item, withdrawn or not, or None if it is not listed."""
@@ -131,15 +132,15 @@ class PgstacCatalogue:
         They are read some hundreds at a time, each time as they are then.
         """
         statement = """
-            SELECT document FROM abut.items
+            SELECT document, collection, id FROM abut.items
             WHERE (collection, id) > (%s, %s) AND (%s::text IS NULL OR collection = %s) AND (%s OR NOT withdrawn)
             ORDER BY collection, id LIMIT %s
         """
-        last: rows.Key = ("", "")
+        last: tuple[Any, ...] = ("", "")
         while found := self._read(statement, *last, collection, collection, withdrawn, BATCH):
-            for (item,) in found:
-                yield item
-            last = rows.key(found[-1][0])
+            for document, *_ in found:
+                yield decode(stored(document))
+            last = found[-1][1:]
 
     def collections(self) -> list[dict[str, Any]]:
         """Return the collections, by id."""

@@ -168,24 +168,22 @@ def geometry(area: Any, parameters: Parameters) -> str:
 
 
 def _temporal(name: str, arguments: list[Any], parameters: Parameters) -> str:
-    (ll, lh), (rl, rh) = (_ends(argument, parameters) for argument in arguments)
-    ends = {"ll": ll, "lh": lh, "rl": rl, "rh": rh}
-    return f"({re.sub(r'\b[lr][lh]\b', lambda found: ends[found[0]], _TEMPORAL[name])})"
+    def end(found: re.Match[str]) -> str:
+        return _end(arguments["lr".index(found[1])], parameters, last=found[2] == "h")
+
+    return f"({re.sub(r'\b([lr])([lh])\b', end, _TEMPORAL[name])})"
 
 
-def _ends(node: Mapping[str, Any], parameters: Parameters) -> tuple[str, str]:
-    """Return the first and last instant of an argument."""
+def _end(node: Any, parameters: Parameters, *, last: bool) -> str:
+    """Return the first or last instant of an argument, or of an end of an interval."""
+    if not isinstance(node, dict):
+        always = "infinity" if last else "-infinity"
+        return values.instant(always if node == ".." else node, parameters)
+    if "interval" in node:
+        return _end(node["interval"][last], parameters, last=last)
     if node.get("property") == "datetime":
-        return "i.datetime", "i.end_datetime"
-    if "interval" not in node:
-        made = _value(node, "instant", parameters)
-        return made, made
-    first, last = node["interval"]
-    return _end(first, "-infinity", parameters)[0], _end(last, "infinity", parameters)[1]
-
-
-def _end(end: Any, always: str, parameters: Parameters) -> tuple[str, str]:
-    return _ends(end if isinstance(end, dict) else {"timestamp": always if end == ".." else end}, parameters)
+        return "i.end_datetime" if last else "i.datetime"
+    return _value(node, "instant", parameters)
 
 
 def _array(name: str, arguments: list[Any], parameters: Parameters) -> str:

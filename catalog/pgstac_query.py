@@ -180,7 +180,7 @@ def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
 def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     """Return the statement of one page and one item more, and its values.
 
-    Its rows are the values of the sort keys as text or numbers, then the item as it is stored.
+    Its rows are the values of the sort keys as text or numbers, then collection, id, store and document of the item.
     """
     parameters = Parameters()
     condition = where(search, parameters)
@@ -196,8 +196,9 @@ def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     # The page first, and only then its documents: sorting them all would take long.
     # S608: what is put into this statement was made here; values are parameters.
     statement = f"""
-        SELECT {shown}, coalesce(d.document::text, (
-            SELECT pgstac.content_hydrate(i)::text FROM pgstac.items i WHERE (i.collection, i.id) = (p.c, p.n)
+        SELECT {shown}, p.c, p.n, d.store, coalesce(d.document, (
+            SELECT convert_to(pgstac.content_hydrate(i)::text, 'UTF8') FROM pgstac.items i
+            WHERE (i.collection, i.id) = (p.c, p.n)
         ))
         FROM (
             SELECT {made}, i.collection AS c, i.id AS n FROM pgstac.items i

@@ -61,6 +61,8 @@ class Entry:
 
     item: Mapping[str, Any]
     """The item."""
+    document: bytes
+    """The item as `catalog.documents.template` makes it."""
     known: Known
     """What is listed beside it."""
     columns: tuple[Any, ...]
@@ -103,7 +105,7 @@ def entry(item: Mapping[str, Any]) -> Entry:
     made = row(item)
     values = dict(zip(COLUMNS, made.values, strict=True))
     columns = tuple(values[name] for name in ("datetime", "until", "west", "east", "south", "north"))
-    return Entry(item, Known(made.store, made.revision, made.created, family(item)), columns)
+    return Entry(item, made.template, Known(made.store, made.revision, made.created, family(item)), columns)
 
 
 def facts(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog import pgstac_rows as rows
+from catalog.documents import stored, template
 from catalog.item import COLLECTION_ID
 from catalog.pgstac_rows import Collection, Entry, Key, Known, entry, key
-from catalog.text import encode
+from catalog.text import decode, encode
 from catalog.versions import told
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def _told(connection: Connection, families: Iterable[str | None], new: Mapping[K
     statement = f"SELECT family, document, store, revision, created, {_PLACED} FROM abut.items WHERE family = ANY(%s)"  # noqa: S608
     found = connection.execute(statement.encode(), (wanted,))
     old = [
-        Entry(item, Known(store, revision, created, name), tuple(columns))
-        for name, item, store, revision, created, *columns in found
+        Entry(decode(stored(document)), document, Known(store, revision, created, name), tuple(columns))
+        for name, document, store, revision, created, *columns in found
     ]
     members: dict[str, dict[Key, Entry]] = defaultdict(dict)
     for one in (*(one for one in old if one.key not in new), *new.values()):
@@ -136,7 +137,7 @@ def _told(connection: Connection, families: Iterable[str | None], new: Mapping[K
         for item in told(one.item for one in family.values()):
             one = family[key(item)]
             if one.key in new or item != one.item:
-                made.append(replace(one, item=item))
+                made.append(replace(one, item=item, document=template(item)))
     return made
 
 
@@ -151,7 +152,7 @@ def _put(connection: Connection, entries: Sequence[Entry], known: Mapping[str, C
         SELECT * FROM unnest(
             %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::boolean[], %s::text[],
             %s::bigint[], %s::bigint[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-            %b::text[]::jsonb[], %b::text[]::json[]
+            %b::text[]::jsonb[], %b::bytea[]
         )
         ON CONFLICT (collection, id) DO UPDATE SET
             store = excluded.store, revision = excluded.revision, created = excluded.created,
@@ -171,7 +172,7 @@ def _put(connection: Connection, entries: Sequence[Entry], known: Mapping[str, C
             [new.known.family for new in entries],
             *(list(column) for column in zip(*(new.columns for new in entries), strict=True)),
             [encode(rows.facts(new.item)).decode() for new in entries],
-            [encode(new.item).decode() for new in entries],
+            [new.document for new in entries],
         ),
     )
     # S608: the name of a relation; values are parameters.

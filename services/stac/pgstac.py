@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio.to_thread
 import asyncpg
-import orjson
 from stac_fastapi.pgstac.config import ServerSettings
 from stac_fastapi.pgstac.db import close_db_connection, connect_to_db
 
 from abut.errors import CatalogueError
 from catalog import pgstac_query as sql
 from catalog import pgstac_totals as totals
+from catalog.documents import answer, stored
 from catalog.fields import chosen
 from catalog.pgstac import PgstacCatalogue, open_pgstac
-from catalog.places import served
 from catalog.search import MATCHED_CAP, Page
+from catalog.text import decode, encode
 from catalog.totals import extent_of_all
 
 if TYPE_CHECKING:
@@ -49,7 +49,12 @@ LONGEST: Final = 60
 
 _TRIES: Final = 3
 
-_TAKEN_BACK: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_TAKEN_BACK: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.UndefinedTableError,  # the partition of a collection that is being removed
+)
 _GONE: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -141,11 +146,11 @@ class PgstacBackend:
         if backward:
             rows.reverse()
         # An empty page leads back to where it was reached from.
-        first, last = (rows[0][:-1], rows[-1][:-1]) if rows else (place.values, place.values) if place else (None, None)
+        first, last = (rows[0][:-4], rows[-1][:-4]) if rows else (place.values, place.values) if place else (None, None)
         following = last if backward or more else None
         before = first if (more if backward else place is not None) else None
         return Page(
-            features=[_rendered(orjson.loads(row[-1]), search, places) for row in rows],
+            features=[_feature(row, search, places) for row in rows],
             next=None if following is None else sql.token(following, search, backward=False),
             prev=None if before is None else sql.token(before, search, backward=True),
             matched=await self._matched(search, len(rows), more=more) if place is None else None,
@@ -159,20 +164,20 @@ class PgstacBackend:
 
     async def item(self, collection: str, item: str, places: Places) -> bytes | None:
         """Return an item as clients get it, or None if there is none or it was withdrawn."""
-        statement = "SELECT document::text FROM abut.items WHERE collection = $1 AND id = $2 AND NOT withdrawn"
+        statement = "SELECT document, store FROM abut.items WHERE collection = $1 AND id = $2 AND NOT withdrawn"
         found = await self._fetch(statement, [collection, item])
-        return orjson.dumps(served(orjson.loads(found[0][0]), places)) if found else None
+        return answer(found[0][0], collection, item, found[0][1], places) if found else None
 
     async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item as it is stored, withdrawn or not."""
         statement = "SELECT document FROM abut.items WHERE collection = $1 AND id = $2"
         found = await self._fetch(statement, [collection, item])
-        return found[0][0] if found else None
+        return decode(stored(found[0][0])) if found else None
 
     async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
         """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`."""
         statement = "SELECT document FROM abut.items WHERE collection = $1 AND id > $2 ORDER BY id LIMIT $3"
-        return [row[0] for row in await self._fetch(statement, [collection, after, limit])]
+        return [decode(stored(row[0])) for row in await self._fetch(statement, [collection, after, limit])]
 
     async def collections(self) -> list[dict[str, Any]]:
         """Return all collections as they are stored, by id."""
@@ -215,9 +220,9 @@ class PgstacBackend:
         for tries_left in reversed(range(_TRIES)):
             try:
                 async with self._app.state.readpool.acquire(timeout=self.patience) as connection:
-                    return cast("list[Any]", await connection.fetch(statement, *values))
+                    return cast("list[Any]", await connection.fetch(statement, *values, timeout=LONGEST + PATIENCE))
             except TimeoutError as error:
-                raise ConnectionError(f"the database had no connection free in {self.patience} s") from error
+                raise ConnectionError("the database did not answer in time, or had no connection free") from error
             except asyncpg.QueryCanceledError as error:
                 raise ConnectionError(f"the database did not answer in {LONGEST} s") from error
             except asyncpg.DataError as error:
@@ -244,8 +249,10 @@ class PgstacBackend:
             raise ConnectionError(str(error)) from error
 
 
-def _rendered(item: dict[str, Any], search: Search, places: Places) -> bytes:
-    return orjson.dumps(chosen(served(item, places), search.fields))
+def _feature(row: Any, search: Search, places: Places) -> bytes:
+    collection, item, store, document = row[-4:]
+    made = answer(document, collection, item, store, places)
+    return encode(chosen(decode(made), search.fields)) if search.fields else made
 
 
 def _line(error: BaseException) -> str:
