@@ -12,6 +12,7 @@ from stac_fastapi.extensions.aggregation.client import AsyncBaseAggregationClien
 from catalog.aggregation import AGGREGATIONS
 from services.stac import links, models, parameters, requests
 from services.stac.render import json_answer
+from services.stac.routes import endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,17 +86,18 @@ class Aggregations(AggregationExtension):
                 models.CollectionAggregateBody,
             ),
         ):
-            for path, name, methods, function, model in (
-                ("aggregations", "Aggregations", ["GET"], client.get_aggregations, plain),
-                ("aggregations", "Aggregations", ["POST"], client.get_aggregations, plain),
-                ("aggregate", "Aggregate", ["GET"], client.get_aggregate, get),
-                ("aggregate", "Aggregate", ["POST"], client.post_aggregate, post),
+            for path, method, answer in (
+                ("aggregations", "GET", endpoint(client.get_aggregations, plain)),
+                ("aggregations", "POST", endpoint(client.get_aggregations, plain)),
+                ("aggregate", "GET", endpoint(client.get_aggregate, get)),
+                ("aggregate", "POST", create_async_endpoint(client.post_aggregate, post)),
             ):
                 self.router.add_api_route(
                     f"{prefix}/{path}",
-                    create_async_endpoint(function, model),
-                    methods=methods,
-                    name=f"{title}{name}",
+                    answer,
+                    methods=[method],
+                    name=f"{title}{path.capitalize()}",
+                    response_model=None,
                 )
         app.include_router(self.router, tags=["Aggregation"])
 

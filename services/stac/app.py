@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
-from stac_fastapi.api.app import StacApi
 from stac_fastapi.types.config import ApiSettings
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -25,6 +24,7 @@ from services.stac.limits import LimitsMiddleware
 from services.stac.methods import MethodsMiddleware
 from services.stac.openapi import document
 from services.stac.options import Options
+from services.stac.routes import Api
 from services.stac.urls import ForwardedMiddleware
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def create_stac_app(
         dependencies=[Depends(check)],
         redirect_slashes=False,
     )
-    _Api(
+    app.state.parameters = {}  # see `services.stac.checks`
+    Api(
         settings=_settings(options),
         client=Client(backend=backend, shelf=shelf, places=places, options=options),
         app=app,
@@ -91,13 +92,6 @@ def create_stac_app(
     add_handlers(app)
     app.openapi = document(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
-
-
-class _Api(StacApi):
-    """stac-fastapi's, without its health checks: the service that mounts the API has its own."""
-
-    def add_health_check(self) -> None:
-        """Add nothing."""
 
 
 def _settings(options: Options) -> ApiSettings:

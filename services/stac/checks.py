@@ -24,11 +24,19 @@ async def check(request: Request) -> None:
         raise HTTPException(404, f"no resource {quoted(request.scope['path'])}")
     route = request.scope["route"]
     if isinstance(route, APIRoute):
-        fields = [field for field in get_flat_params(route.dependant) if isinstance(field.field_info, params.Query)]
-        _check_parameters(request, [field.alias for field in fields])
+        _check_parameters(request, _known(request, route))
         written = (route.openapi_extra or {}).get("requestBody", {}).get("content", ())
         if route.body_field is not None or written:
             await _check_body(request, written)
+
+
+def _known(request: Request, route: APIRoute) -> list[str]:
+    """Return the names of the parameters of a route, which an application looks up once."""
+    found: dict[str, list[str]] = request.app.state.parameters
+    if route.unique_id not in found:
+        fields = get_flat_params(route.dependant)
+        found[route.unique_id] = [field.alias for field in fields if isinstance(field.field_info, params.Query)]
+    return found[route.unique_id]
 
 
 def _check_parameters(request: Request, known: list[str]) -> None:
