@@ -23,8 +23,11 @@ MAX_NODES: Final = 100_000
 MAX_TEXT: Final = 500_000
 """Characters of a filter as text."""
 
-_MAX_TOKENS: Final = 500
-"""Brackets, operators and words between conditions in a text: its parser recurses on them."""
+_MAX_NESTING: Final = 250
+"""Brackets and operators in a text that its parser recurses on, with some kilobytes of stack for each."""
+
+_MAX_TOKENS: Final = 1_000
+"""Those and the others, which take less."""
 
 COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 """Operators that compare two values."""
@@ -61,7 +64,8 @@ _PARTS: Final = rf"\s*+\({_RINGS}\)(?:\s*+,\s*+\({_RINGS}\))*+\s*+"
 _GEOMETRY: Final = re.compile(
     rf"\b(?:MULTI)?(?:POINT|LINESTRING|POLYGON)\s*+Z?\s*+\((?:{_POSITIONS}|{_RINGS}|{_PARTS})\)", re.IGNORECASE
 )
-_TOKEN: Final = re.compile(r"[-(\[+*/^%=<>]|\b(?:not|and|or|div|is|in|like|between)\b", re.IGNORECASE)
+_NESTING: Final = re.compile(r"[-([^=<>]|\bnot\b", re.IGNORECASE)
+_TOKEN: Final = re.compile(r"[-([^=<>+*/%]|\b(?:not|and|or|div)\b", re.IGNORECASE)
 
 
 def parsed(expression: str | Mapping[str, Any], language: Literal["cql2-text", "cql2-json"]) -> Node:
@@ -129,7 +133,9 @@ def both(*filters: Node | None) -> Node | None:
 
 def _from_text(text: str) -> Any:
     # Its parser is native code that overflows the stack, and ends the process, where brackets or operators nest deeply.
-    if len(text) > MAX_TEXT or len(_TOKEN.findall(_GEOMETRY.sub("g", text))) > _MAX_TOKENS:
+    plain = _GEOMETRY.sub("g", text) if len(text) <= MAX_TEXT else ""
+    nesting, tokens = len(_NESTING.findall(plain)), len(_TOKEN.findall(plain))
+    if len(text) > MAX_TEXT or nesting > _MAX_NESTING or tokens > _MAX_TOKENS:
         raise ValueError(f"filter {quoted(text)} is too long; as cql2-json it may be longer")
     import cql2  # noqa: PLC0415 - an extra: what only reads an archive parses no text
 
@@ -218,7 +224,7 @@ def _between(name: str, arguments: list[Any], depth: int) -> list[Any]:
 def _in(name: str, arguments: list[Any], depth: int) -> list[Any]:
     _counted(name, arguments, 2)
     if not isinstance(arguments[1], list | tuple) or not arguments[1]:
-        raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")  # noqa: TRY004 - of the client's data
+        raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")
     first, *rest = (values.expression(argument, depth + 1) for argument in (arguments[0], *arguments[1]))
     if any(not values.is_literal(value) or values.is_computed(value) for value in rest):
         raise ValueError(f"operator in: {quoted(arguments[1])} is not a list of values")
@@ -229,7 +235,10 @@ def _in(name: str, arguments: list[Any], depth: int) -> list[Any]:
 def _like(name: str, arguments: list[Any], depth: int) -> list[Any]:
     _counted(name, arguments, 2)
     made = [values.expression(argument, depth + 1) for argument in arguments]
-    if not values.is_literal(made[1]) or len(quoted(made[1])) > values.MAX_PATTERN:
+    pattern = made[1]
+    while isinstance(pattern, Mapping) and pattern.get("op") in values.TEXTUAL:
+        pattern = pattern["args"][0]
+    if not isinstance(pattern, str) or len(pattern) > values.MAX_PATTERN:
         raise ValueError(f"operator like: {quoted(arguments[1])} is not a pattern")
     for value in made:
         if values.kind_of(value) not in {"text", None}:

@@ -34,7 +34,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(text: bytes) -> Any:
-    """Return the value of JSON.
+    """Return the value of JSON; integers of more than 64 bits may become floating-point numbers.
 
     Raises
     ------
