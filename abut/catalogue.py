@@ -97,5 +97,22 @@ def require_no_secret(catalogue: str) -> str:
     return catalogue.rstrip("/") if scheme in REMOTE else catalogue
 
 
+def same(one: str, other: str, folder: Path | None = None) -> bool:
+    """Whether two names are of the same catalogue, whoever uses it; relative files are those in a folder."""
+    return _place(one, folder) == _place(other, folder)
+
+
+def _place(catalogue: str, folder: Path | None) -> tuple[str, ...]:
+    if not catalogue:
+        return ()
+    path = path_of(catalogue, folder)
+    if path is not None:
+        return ("file", str(path.resolve()))
+    parts = urlsplit(catalogue)
+    kind = "postgresql" if parts.scheme in POSTGRES else parts.scheme
+    port = parts.port or {"postgresql": 5432, "https": 443, "http": 80}[kind]
+    return (kind, parts.hostname or "", str(port), parts.path.rstrip("/"))
+
+
 def _is_secret(name: str) -> bool:
     return any(part in name.lower() for part in _SECRET)

@@ -6,13 +6,14 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, cast
 
-from abut.catalogue import POSTGRES, path_of, scheme_of
+from abut.catalogue import POSTGRES, path_of, scheme_of, without_secrets
 from abut.errors import AbutError, CatalogueError
 from abut.messages import describe
 from catalog import sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from abut.archive import Archive
     from catalog.interface import Catalogue
@@ -74,8 +75,41 @@ def catalogue_of(archive: Archive) -> Iterator[Catalogue | None]:
         raise _lagging(archive, error) from error
 
 
+@contextmanager
+def catalogue_last() -> Iterator[Callable[[], AbstractContextManager[None]]]:
+    """Do the archive's own work to its end though the catalogue can't be told; what went wrong with it is raised then.
+
+    Yields
+    ------
+    callable
+        ``with later():`` around each step that also tells the catalogue.
+
+    Raises
+    ------
+    CatalogueError
+        At the end: the first that a step raised.
+    """
+    errors: list[CatalogueError] = []
+
+    @contextmanager
+    def later() -> Iterator[None]:
+        try:
+            yield
+        except CatalogueError as error:
+            errors.append(error)
+
+    yield later
+    if errors:
+        raise errors[0]
+
+
+def explained(archive: Archive, error: Exception) -> str:
+    """Return what is wrong with an archive's catalogue as one line without secrets."""
+    return describe(error) if isinstance(error, AbutError) else describe(error, without_secrets(archive.catalogue_url))
+
+
 def _lagging(archive: Archive, error: Exception) -> CatalogueError:
-    cause = describe(error) if isinstance(error, AbutError) else describe(error, archive.catalogue_url)
+    cause = explained(archive, error)
     return CatalogueError(
         f"{cause}; the archive is as it should be, and `abut check --repair` brings its catalogue in step"
     )

@@ -36,8 +36,10 @@ class Patience:
     """Longest time between two tries, also if the server asks for more."""
     connect: float = 10.0
     """Seconds to wait for a connection."""
-    answer: float = 120.0
+    answer: float = 60.0
     """Seconds to wait for each part of an answer."""
+    whole: float = 180.0
+    """Seconds after which no further try is begun."""
 
 
 class Http:
@@ -85,8 +87,11 @@ class Http:
             If the server can't be reached, or refuses.
         """
         url = path if path.startswith(("http://", "https://")) else f"{self.url}{path}"
-        failed, wait = "", 0.0
+        failed, wait, tries = "", 0.0, 0
+        begun = time.monotonic()
         for number in range(self._patience.tries):
+            if number and time.monotonic() - begun + wait > self._patience.whole:
+                break
             if number:
                 _LOG.info("catalogue %s: %s; trying again in %.1f s", self.url, failed, wait)
                 time.sleep(wait)
@@ -103,7 +108,8 @@ class Http:
                 failed = f"status {answer.status_code}"
                 wait = max(wait, _retry_after(answer))
             wait = min(wait, self._patience.longest)
-        raise CatalogueError(f"catalogue {self.url}: can't be reached ({failed}, {self._patience.tries} tries)")
+            tries = number + 1
+        raise CatalogueError(f"catalogue {self.url}: can't be reached ({failed}, {tries} tries)")
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and return its answer's JSON; None if the answer is a 404 that was allowed.

@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from abut.archive import open_archive
-from cli.opening import open_for_writing
+from cli.opening import open_for_writing, open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
 from cli.output import plural, print_json
 from cli.status import FAILED
@@ -31,7 +30,7 @@ def command(archive: str, *, repair: bool, deep: bool, as_json: bool) -> int:
     abut check --archive l1c
     abut check --archive l1c --deep --repair
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    opened = open_for_writing(archive) if repair else open_archive(archive)
+    opened = open_for_writing(archive) if repair else open_with_catalogue(archive)
     findings = check(opened, repair=repair, deep=deep)
     damage = sum(finding.kind == "damage" for finding in findings)
     repaired = sum(finding.repaired for finding in findings)

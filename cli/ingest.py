@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from abut.archive import create_archive
+from abut.archive import create_archive, open_archive
+from abut.catalogue import scheme_of, without_secrets
 from abut.codec import PROFILES
-from abut.errors import InvalidArchiveError
+from abut.errors import CatalogueError, InvalidArchiveError
 from abut.layout import BANDS
+from catalog.opening import open_catalogue
+from cli.opening import reached_by
 from cli.options import archive_option, debug_option, debugging, json_option
 from cli.output import bar, plural, print_json, size
 from cli.status import FAILED, REFUSED, print_error
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
 @archive_option()
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="Encoding of a new archive. [default: default]")
 @click.option(
+    "--catalogue",
+    metavar="FILE|URL",
+    envvar="ABUT_CATALOGUE",
+    show_envvar=True,
+    help="Catalogue of a new archive: a SQLite file, postgresql://host/database, or the URL of a STAC API. "
+    "[default: catalog.sqlite in a folder, none on S3]",
+)
+@click.option(
     "--workers", type=click.IntRange(min=0), help="Processes on this machine; 0: none but this one. [default: by cores]"
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask scheduler to use instead, such as tcp://10.0.0.5:8786.")
@@ -46,6 +57,7 @@ def command(
     workers: int | None,
     scheduler: str | None,
     *,
+    catalogue: str | None,
     then_settle: bool,
     as_json: bool,
 ) -> int:
@@ -53,37 +65,67 @@ def command(
 
     SAFE is a .SAFE folder, a .zip with one inside, or a folder that holds such. The archive is made if there is none.
     What is stored already is compared and left alone; what was interrupted is taken up where it stopped. A product
-    that fails stops none of the others.
+    that fails stops none of the others. If the catalogue can't be reached, products are stored all the same, and
+    `abut check --repair` lists them later.
 
     \b
     abut ingest S2B_MSIL1C_20250801T101559_N0511_R065_T32TMT_20250801T121559.SAFE --archive l1c
     abut ingest downloads/ --archive l1c --workers 8 --settle
     abut ingest /data/*.zip --archive s3://bucket/l1c --scheduler tcp://10.0.0.5:8786 --json
+    abut ingest /data/*.zip --archive s3://bucket/l1c --catalogue postgresql://db.example.org/stac
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     if scheduler is not None and workers is not None:
         raise click.UsageError("--workers is for this machine; with --scheduler its own workers count")
     find_safes(safes)  # before an archive is made
-    opened = _open(archive, profile)
+    opened = _open(archive, profile, catalogue)
     with _Bars(hidden=as_json) as bars:
-        results = ingest_many(opened.store.url, safes, scheduler=scheduler, workers=workers, on_progress=bars.show)
+        results = ingest_many(opened, safes, scheduler=scheduler, workers=workers, on_progress=bars.show)
     stored = [result for result in results if isinstance(result, Outcome)]
     failed = [result for result in results if isinstance(result, Failure)]
     layers = sorted({opened.product(outcome.product).layer for outcome in stored}) if then_settle else []
-    settled = settle(opened, layers)
+    settled, lagging = _settled(opened, layers)
     if as_json:
         _print_json(stored, failed, settled)
     else:
         _print(stored, failed, settled)
     for failure in failed:
         _print_failure(failure)
-    return (FAILED if stored else REFUSED) if failed else 0
+    unlisted = [outcome for outcome in stored if outcome.unlisted]
+    if unlisted:
+        print_error(f"{plural(len(unlisted), 'product')} stored, but not in the catalogue: {unlisted[-1].unlisted}")
+    elif lagging:
+        print_error(f"settled, but not in the catalogue: {lagging}")
+    if failed and not stored:
+        return REFUSED
+    return FAILED if failed or unlisted or lagging else 0
 
 
-def _open(archive: str, profile: str | None) -> Archive:
-    opened = create_archive(archive, profile=profile or PROFILES[0])
+def _settled(archive: Archive, layers: list[str]) -> tuple[list[Settled], str]:
+    """Settle; return what was done, and why the catalogue could not be told of some of it."""
+    settled, lagging = [], ""
+    for layer in layers:
+        try:
+            settled += settle(archive, [layer])
+        except CatalogueError as error:
+            lagging = str(error)
+    return settled, lagging
+
+
+def _open(archive: str, profile: str | None, catalogue: str | None) -> Archive:
+    opened = _made(archive, profile or PROFILES[0], catalogue)
     if profile is not None and opened.profile != profile:
         raise InvalidArchiveError(f"{opened.store.url}: an archive of profile {opened.profile!r}, not {profile!r}")
-    return opened
+    return reached_by(opened, catalogue or "")
+
+
+def _made(archive: str, profile: str, catalogue: str | None) -> Archive:
+    """Open an archive, or make one; its catalogue, if it is a server's, must answer before it is written down."""
+    if catalogue and scheme_of(catalogue):
+        try:
+            open_archive(archive)
+        except InvalidArchiveError:
+            open_catalogue(catalogue).close()
+    return create_archive(archive, profile=profile, catalogue=without_secrets(catalogue) if catalogue else None)
 
 
 def _print(stored: list[Outcome], failed: list[Failure], settled: list[Settled]) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from abut import product as products
-from abut.archive import open_archive
+from abut.tiling import tile
 from catalog.holding import holding_of
-from catalog.sqlite import open_catalogue
+from catalog.item import COLLECTION_ID
+from catalog.opening import open_catalogue
+from catalog.sqlite import open_catalogue as open_sqlite
+from cli.opening import open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
 from cli.output import print_json, print_table, size
-from ingest.commit import read_item
+from ingest.listing import stored_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,12 +58,12 @@ class Line:
 
 @click.command
 @archive_option()
-@click.option("--tile", help="Only this tile, such as 32TNM.")
+@click.option("--tile", "tile_id", help="Only this tile, such as 32TNM.")
 @click.option("--bbox", metavar="W,S,E,N", help="Only what touches this box, in degrees.")
 @click.option("--datetime", "times", metavar="FROM[/TO]", help="Only datatakes that started then: days or RFC 3339.")
 @json_option("Print one JSON object a line, one for each product.")
 @debug_option()
-def command(archive: str, tile: str | None, bbox: str | None, times: str | None, *, as_json: bool) -> None:
+def command(archive: str, tile_id: str | None, bbox: str | None, times: str | None, *, as_json: bool) -> None:
     """List the products of an archive.
 
     By time and id; withdrawn ones are included.
@@ -72,10 +74,13 @@ def command(archive: str, tile: str | None, bbox: str | None, times: str | None,
     abut list --archive l1c --bbox 10,46,11,47 --json
     abut list --archive l1c --datetime 2025-08-01T10:00:00Z/..
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    with _catalogue(open_archive(archive)) as catalogue:
+    with _catalogue(open_with_catalogue(archive), tile_id) as catalogue:
         try:
             found = catalogue.search(
-                tile=tile, bbox=_box(bbox) if bbox else None, datetime=_days(times) if times else None, withdrawn=None
+                tile=tile_id,
+                bbox=_box(bbox) if bbox else None,
+                datetime=_days(times) if times else None,
+                withdrawn=None,
             )
         except ValueError as error:
             raise click.UsageError(str(error)) from error
@@ -91,26 +96,28 @@ def command(archive: str, tile: str | None, bbox: str | None, times: str | None,
 
 
 @contextmanager
-def _catalogue(archive: Archive) -> Iterator[Catalogue]:
-    """Open the archive's catalogue, or one made for the moment from the items of an archive that has none."""
+def _catalogue(archive: Archive, tile_id: str | None) -> Iterator[Catalogue]:
+    """Open the archive's catalogue, or one made for the moment from what is listed elsewhere, or lies in the store."""
     path = archive.catalogue_path
     if path is not None and path.is_file():
-        with closing(open_catalogue(path, create=False)) as catalogue:
+        with open_sqlite(path, create=False) as catalogue:
             yield catalogue
         return
+    code = None if tile_id is None else f"MGRS-{tile(tile_id).id}"
     with (
         tempfile.TemporaryDirectory(prefix="abut-") as folder,
-        closing(open_catalogue(Path(folder, "catalog.sqlite"))) as catalogue,
+        open_sqlite(Path(folder, "catalog.sqlite")) as catalogue,
     ):
-        catalogue.upsert_many(_items(archive))
+        catalogue.upsert_many(item for item in _items(archive) if code in (None, item["properties"]["grid:code"]))
         yield catalogue
 
 
 def _items(archive: Archive) -> Iterator[dict[str, Any]]:
-    for product in archive.product_ids():
-        item, _ = read_item(archive.store, product)
-        if item is not None and not products.is_tombstone(item):
-            yield item
+    if not archive.catalogue or archive.catalogue_path is not None:
+        yield from stored_items(archive)
+        return
+    with open_catalogue(archive.catalogue_url, create=False) as catalogue:
+        yield from catalogue.items(COLLECTION_ID, withdrawn=True)
 
 
 def _box(text: str) -> list[float]:

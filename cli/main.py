@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from abut import __version__
-from abut.errors import DigestMismatchError, MissingObjectError
+from abut.errors import CatalogueError, DigestMismatchError, MissingObjectError
 from abut.messages import describe, is_expected
 from cli.options import Common
 from cli.status import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, print_error
@@ -31,6 +31,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("cli.verify", "Compare SAFE products with an archive, pixel by pixel."),
     "recreate": ("cli.recreate", "Write legacy tiles, as GeoTIFF or as SAFE."),
     "list": ("cli.list", "List the products of an archive."),
+    "search": ("cli.search", "Find products, in an archive or through a STAC API."),
+    "catalog": ("cli.catalog", "Look after an archive's catalogue: move, rebuild, export."),
     "serve": ("cli.serve", "Serve an archive over HTTP: STAC API and objects."),
     "demo": ("cli.demo", "See the main job done, with proof and picture."),
     "equality": ("cli.equality", "Prove it for your own products: certificates, histograms, a page."),
@@ -141,7 +143,8 @@ def _explain(error: Exception, common: Common) -> int:
     text = describe(error, common.archive)
     if not is_expected(error):
         text = f"{text} (unexpected; --debug shows where)"
-    return _refuse(text, FAILED if isinstance(error, DigestMismatchError | MissingObjectError) else REFUSED)
+    failed = isinstance(error, DigestMismatchError | MissingObjectError | CatalogueError)
+    return _refuse(text, FAILED if failed else REFUSED)
 
 
 def _refuse(text: str, status: int = REFUSED) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from abut.duration import parse_duration
+from catalog.opening import catalogue_last
 from cli.opening import open_for_writing
 from cli.options import archive_option, debug_option, json_option
 from cli.output import counted, plural, print_json, size
-from ingest.purge import purge_layer
+from ingest.purge import Purged, purge_layer
 
 
 class Duration(click.ParamType[timedelta]):
@@ -53,7 +54,15 @@ def command(archive: str, grace: timedelta, *, as_json: bool) -> None:
     abut purge --archive l1c --grace 12h
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     opened = open_for_writing(archive)
-    purged = [purge_layer(opened, layer, grace) for layer in counted(opened.layers(), "layers", hidden=as_json)]
+    purged: list[Purged] = []
+    with catalogue_last() as later:
+        for layer in counted(opened.layers(), "layers", hidden=as_json):
+            with later():
+                purged.append(purge_layer(opened, layer, grace))
+        _print(grace, purged, as_json=as_json)
+
+
+def _print(grace: timedelta, purged: list[Purged], *, as_json: bool) -> None:
     if as_json:
         print_json({"grace_seconds": int(grace.total_seconds()), "purged": [asdict(layer) for layer in purged]})
         return

@@ -6,10 +6,11 @@ from dataclasses import asdict
 
 import click
 
+from catalog.opening import catalogue_last
 from cli.opening import open_for_writing
 from cli.options import archive_option, debug_option, json_option
 from cli.output import counted, plural, print_json
-from ingest.settle import join_missing, settle_layer
+from ingest.settle import Settled, join_missing, settle_layer
 
 
 @click.command
@@ -27,8 +28,18 @@ def command(archive: str, *, as_json: bool) -> None:
     abut settle --archive l1c
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     opened = open_for_writing(archive)
-    joined = join_missing(opened)
-    settled = [settle_layer(opened, layer) for layer in counted(opened.layers(), "layers", hidden=as_json)]
+    joined: list[str] = []
+    settled: list[Settled] = []
+    with catalogue_last() as later:
+        with later():
+            joined += join_missing(opened)
+        for layer in counted(opened.layers(), "layers", hidden=as_json):
+            with later():
+                settled.append(settle_layer(opened, layer))
+        _print(joined, settled, as_json=as_json)
+
+
+def _print(joined: list[str], settled: list[Settled], *, as_json: bool) -> None:
     if as_json:
         print_json({"joined": joined, "settled": [asdict(layer) for layer in settled]})
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from catalog.opening import catalogue_last
 from cli.opening import open_for_writing
 from cli.options import archive_option, debug_option, json_option
 from cli.output import print_json
@@ -26,7 +27,15 @@ def command(products: tuple[str, ...], archive: str, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     opened = open_for_writing(archive)
     ids = [opened.product(product).id for product in products]  # all are there, or none is withdrawn
-    changed = {product: withdraw(opened, product) for product in ids}
+    changed: dict[str, bool] = {}
+    with catalogue_last() as later:
+        for product in ids:
+            with later():
+                changed[product] = withdraw(opened, product)
+        _print(changed, as_json=as_json)
+
+
+def _print(changed: dict[str, bool], *, as_json: bool) -> None:
     if as_json:
         print_json({"withdrawn": [{"product": name, "changed": now} for name, now in changed.items()]})
         return

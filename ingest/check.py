@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
 from abut import ledger as ledgers
 from abut import product as products
-from abut.errors import AbutError, ConflictError, ProductNotFoundError
+from abut.errors import AbutError, CatalogueError, ConflictError, ProductNotFoundError
 from abut.layout import BAND, RECORD, block_key
 from catalog.item import holding_of
-from catalog.sqlite import open_catalogue
+from catalog.opening import explained, open_catalogue
 from ingest import attempt as attempts
-from ingest import claims
+from ingest import claims, listing
 from ingest.commit import attempt_named, finish, read_item
 from ingest.register import in_step, join, publish_members
 from ingest.scrub import wrong_digests
@@ -37,6 +36,12 @@ TEMPORARY_AGE: Final = timedelta(days=1)
 
 _LOOKS: Final = 5
 """How often a layer that others keep changing is looked at."""
+
+_DIFFERENCES: Final = {
+    "unknown": "in the catalogue, but not in the store",
+    "differs": "the catalogue does not have the item of the store",
+    "untold": "the catalogue does not tell of its other versions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,8 @@ def _check_membership(archive: Archive, known: dict[str, tuple[str, str]], repai
             if member is None or member.prefix != known[name][0]:
                 yield Finding("leftover", name, f"committed, but not in the ledger of {layer}", repair)
                 if repair:
-                    with contextlib.suppress(ProductNotFoundError):  # purge has removed it meanwhile
+                    # purge has removed it meanwhile, or the catalogue is away, which is found below
+                    with contextlib.suppress(ProductNotFoundError, CatalogueError):
                         join(archive, archive.product(name))
 
 
@@ -188,7 +194,8 @@ def _check_copies(archive: Archive, ledger: Ledger, repair: bool) -> Iterator[Fi
         if not in_step(holding_of(item), ledger, member):
             yield Finding("leftover", member.product, "the item does not say what the ledger says", repair)
             if repair:
-                publish_members(archive, ledger, [member.product])
+                with contextlib.suppress(CatalogueError):  # it is away, which is found below
+                    publish_members(archive, ledger, [member.product])
 
 
 def _check_objects(archive: Archive, product: Product, member: Member, *, deep: bool) -> Iterator[Finding]:
@@ -248,26 +255,20 @@ def _check_prefixes(archive: Archive, in_ledger: set[str], repair: bool) -> Iter
             store.delete([entry.key for entry in objects])
 
 
-def _check_catalogue(archive: Archive, known: set[str], repair: bool) -> Iterator[Finding]:
+def _check_catalogue(archive: Archive, known: set[str], repair: bool) -> list[Finding]:
     """Compare the catalogue with the items in the store, which it can always be rebuilt from."""
-    path = archive.catalogue_path
-    if path is None:
-        return
-    with closing(open_catalogue(path)) as catalogue:
-        for name in sorted(catalogue.ids() - known):
-            item, _ = read_item(archive.store, name)
-            if item is not None and not products.is_tombstone(item):
-                continue  # ingested meanwhile
-            yield Finding("leftover", name, "in the catalogue, but not in the store", repair)
-            if repair:
-                catalogue.remove(name)
-        for name in sorted(known):
-            item, _ = read_item(archive.store, name)
-            if item is not None and not products.is_tombstone(item) and catalogue.get(name) != item:
-                yield Finding("leftover", name, "the catalogue does not have the item of the store", repair)
+    findings: list[Finding] = []
+    if not archive.catalogue:
+        return findings
+    try:
+        with open_catalogue(archive.catalogue_url) as catalogue:
+            for difference in list(listing.differences(archive, catalogue, known)):
                 if repair:
-                    catalogue.remove(name)
-                    catalogue.upsert(item)
+                    listing.repair(archive, catalogue, difference)
+                findings.append(Finding("leftover", difference.product, _DIFFERENCES[difference.what], repair))
+    except Exception as error:  # noqa: BLE001 - whatever keeps it has errors of its own; the other findings count
+        findings.append(Finding("damage", "catalogue", f"can't be compared: {explained(archive, error)}"))
+    return findings
 
 
 def _check_temporary(archive: Archive, repair: bool) -> Iterator[Finding]:

@@ -44,12 +44,20 @@ class Outcome:
     """Whether it was written, was there already, or had been withdrawn and is live again."""
     data_bytes: int
     """Bytes of its band objects."""
+    unlisted: str = ""
+    """Why the catalogue could not be told of it; empty if it was."""
 
 
 def ingest(
     archive: Archive, source: Source, *, threads: int = 2, done: Callable[[str], None] = lambda _: None
 ) -> Outcome:
-    """Write a product into an archive and register it; see `store_product` and `register`."""
+    """Write a product into an archive and register it; see `store_product` and `register`.
+
+    Raises
+    ------
+    CatalogueError
+        If the product is in the archive, but the catalogue could not be told; `check --repair` tells it.
+    """
     for _ in range(_TRIES):
         outcome = store_product(archive, source, threads=threads, done=done)
         try:
@@ -118,6 +126,8 @@ def register(archive: Archive, outcome: Outcome) -> Product:
     ------
     ConflictError, ProductNotFoundError
         If it was withdrawn, and purged meanwhile.
+    CatalogueError
+        If the catalogue could not be told.
     """
     return join(archive, archive.product(outcome.product), reinstate=outcome.status == "reinstated")
 

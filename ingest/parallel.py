@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
-from abut.archive import open_archive
-from abut.errors import ConflictError, ProductNotFoundError
+from abut.archive import Archive, open_archive
+from abut.errors import CatalogueError, ConflictError, ProductNotFoundError
+from catalog.opening import catalogue_of
 from ingest import job as jobs
 from ingest.ingest import Outcome, register
 from ingest.job import Failure, Job, failure, find_safes
+from ingest.listing import list_items, stored_item
 from ingest.safe_source import safe_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
-
-    from abut.archive import Archive
 
     type Finished = tuple[Job, Outcome | Failure]
 
@@ -51,7 +51,7 @@ class Progress:
 
 
 def ingest_many(
-    archive_url: str | os.PathLike[str],
+    archive: str | os.PathLike[str] | Archive,
     paths: Iterable[str | os.PathLike[str]],
     *,
     scheduler: str | None = None,
@@ -63,8 +63,9 @@ def ingest_many(
 
     Parameters
     ----------
-    archive_url : str or path
-        An archive that exists. With workers on other machines it must be one that they reach by the same name.
+    archive : str, path or Archive
+        An archive that exists, by its URL or opened. With workers on other machines it must be one that they reach by
+        the same name.
     paths : iterable of path
         SAFE folders, zips, and folders that hold such; see `ingest.job.find_safes`.
     scheduler : str, optional
@@ -92,13 +93,13 @@ def ingest_many(
     OSError
         If the scheduler does not answer.
     """
-    archive = open_archive(archive_url)
+    opened = archive if isinstance(archive, Archive) else open_archive(archive)
     plan = _Plan(find_safes(paths), on_progress)
     plan.report("begun")
-    with closing(_stored(archive, plan, scheduler, workers, threads_per_product)) as stored:
+    with closing(_stored(opened, plan, scheduler, workers, threads_per_product)) as stored:
         for job, result in stored:
-            plan.close(job, _register(archive, plan, job, result) if isinstance(result, Outcome) else result)
-    return [result for _, result in sorted(plan.results.items())]
+            plan.close(job, _register(opened, plan, job, result) if isinstance(result, Outcome) else result)
+    return _listed([result for _, result in sorted(plan.results.items())], opened)
 
 
 class _Plan:
@@ -167,9 +168,26 @@ def _register(archive: Archive, plan: _Plan, job: Job, outcome: Outcome) -> Outc
             plan.again(job)
             return None
         return failure(job.path, job.product, error)
+    except CatalogueError as error:  # the product is in the archive all the same
+        return replace(outcome, unlisted=str(error))
     except Exception as error:  # noqa: BLE001 - one product's failure must not stop the others
         return failure(job.path, job.product, error, archive.store.url)
     return outcome
+
+
+def _listed(results: list[Outcome | Failure], archive: Archive) -> list[Outcome | Failure]:
+    """Tell the catalogue once more of what it could not be told of: it may have been away for a moment."""
+    missed = [one for one in results if isinstance(one, Outcome) and one.unlisted]
+    if not missed:
+        return results
+    try:
+        with catalogue_of(archive) as catalogue:
+            if catalogue is not None:
+                items = (stored_item(archive, one.product) for one in missed)
+                list_items(archive, catalogue, [item for item in items if item is not None])
+    except CatalogueError:
+        return results
+    return [replace(one, unlisted="") if isinstance(one, Outcome) else one for one in results]
 
 
 def _stored(

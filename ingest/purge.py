@@ -16,7 +16,7 @@ from abut import product as products
 from abut.codec import decode_block
 from abut.errors import DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
-from catalog.opening import catalogue_of
+from catalog.opening import catalogue_last, catalogue_of
 from ingest.commit import attempt_named, encode_item, read_item, tombstone
 from ingest.register import change_ledger, publish
 
@@ -50,12 +50,29 @@ class Purged:
 
 
 def purge(archive: Archive, *, grace: timedelta = GRACE, layers: Iterable[str] | None = None) -> list[Purged]:
-    """Delete released blocks, and withdrawn products that no live product relies on, older than a grace period."""
-    return [purge_layer(archive, layer, grace) for layer in (archive.layers() if layers is None else layers)]
+    """Delete released blocks, and withdrawn products that no live product relies on, older than a grace period.
+
+    Raises
+    ------
+    CatalogueError
+        After all layers were purged, if the catalogue could not be told.
+    """
+    purged = []
+    with catalogue_last() as later:
+        for layer in archive.layers() if layers is None else layers:
+            with later():
+                purged.append(purge_layer(archive, layer, grace))
+    return purged
 
 
 def purge_layer(archive: Archive, layer: str, grace: timedelta) -> Purged:
-    """Purge one layer."""
+    """Purge one layer.
+
+    Raises
+    ------
+    CatalogueError
+        After all was deleted, if the catalogue could not be told.
+    """
     verifier = _Verifier(archive)
     now = archive.store.now()
     taken_back: list[str] = []
@@ -68,16 +85,20 @@ def purge_layer(archive: Archive, layer: str, grace: timedelta) -> Purged:
         decided = replace(decided.changed(*removable), revision=ledger.revision + 1)
         return decided if decided.members != ledger.members else None
 
-    before, after = change_ledger(archive, layer, change)
-    publish(archive, before, after)
     count = size = 0
-    for member in after.members.values():
-        if member.removed:
-            _bury(archive, member)
-        for entry_size in _delete(archive, member):
-            count, size = count + 1, size + entry_size
-        if member.removed:
-            _forget(archive, layer, member)
+    with catalogue_last() as later:
+        before, after = change_ledger(archive, layer, change)
+        with later():
+            publish(archive, before, after)
+        for member in after.members.values():
+            if member.removed:
+                with later():
+                    _delist(archive, member)
+                _bury(archive, member)
+            for entry_size in _delete(archive, member):
+                count, size = count + 1, size + entry_size
+            if member.removed:
+                _forget(archive, layer, member)
     removed = tuple(member.product for member in after.members.values() if member.removed)
     return Purged(layer, count, size, removed, tuple(taken_back))
 
@@ -121,14 +142,18 @@ def _delete(archive: Archive, member: Member) -> Iterator[int]:
     yield from (entry.size for entry in unneeded)
 
 
-def _bury(archive: Archive, removed: Member) -> None:
-    """Take a product out of the catalogue and leave a tombstone for its item, unless it was ingested anew."""
-    store = archive.store
+def _delist(archive: Archive, removed: Member) -> None:
+    """Take a product out of the catalogue, unless it was ingested anew."""
     with catalogue_of(archive) as catalogue:
         if catalogue is not None:
             row = catalogue.get(removed.product)
             if attempt_named(row) == removed.prefix:
                 catalogue.remove(removed.product)
+
+
+def _bury(archive: Archive, removed: Member) -> None:
+    """Leave a tombstone for the item of a product, unless it was ingested anew."""
+    store = archive.store
     while True:
         item, version = read_item(store, removed.product)
         if item is None or attempt_named(item) != removed.prefix or products.is_tombstone(item):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from abut import ledger as ledgers
 from abut import product as products
@@ -17,6 +17,7 @@ from catalog.collection import make_collection
 from catalog.item import Holding, holding_of, with_holding
 from catalog.opening import catalogue_of
 from ingest.commit import attempt_named, encode_item, read_item
+from ingest.listing import COLLECTION, list_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.ledger import Ledger, Member
     from abut.product import Product
-
-COLLECTION: Final = "collection.json"
-"""Object with the STAC collection, which the items link to."""
 
 
 def change_ledger(archive: Archive, layer: str, change: Callable[[Ledger], Ledger | None]) -> tuple[Ledger, Ledger]:
@@ -162,7 +160,7 @@ def publish_members(archive: Archive, ledger: Ledger, names: Iterable[str]) -> l
                 changed.append(name)
     with catalogue_of(archive) as catalogue:
         if catalogue is not None and rows:
-            catalogue.upsert_many(rows)
+            list_items(archive, catalogue, rows)
     return changed
 
 

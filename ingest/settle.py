@@ -16,10 +16,11 @@ import numpy as np
 
 from abut import ledger as ledgers
 from abut.codec import decode_block
-from abut.errors import AbutError, DigestMismatchError, MissingObjectError, ProductNotFoundError
+from abut.errors import AbutError, CatalogueError, DigestMismatchError, MissingObjectError, ProductNotFoundError
 from abut.layout import BAND, block_key
 from abut.ledger import Release
 from abut.tiling import rank_key
+from catalog.opening import catalogue_last
 from ingest.register import change_ledger, join, publish
 
 if TYPE_CHECKING:
@@ -59,10 +60,15 @@ def settle(archive: Archive, layers: Iterable[str] | None = None) -> list[Settle
     Raises
     ------
     AbutError
-        After all other layers were settled: what is damaged in the first layer that could not be.
+        After all other layers were settled: what is damaged in the first layer that could not be, or that the
+        catalogue could not be told.
     """
-    join_missing(archive)
-    settled, errors = [], []
+    settled: list[Settled] = []
+    errors: list[AbutError] = []
+    try:
+        join_missing(archive)
+    except CatalogueError as error:
+        errors.append(error)
     for layer in archive.layers() if layers is None else layers:
         try:
             settled.append(settle_layer(archive, layer))
@@ -74,22 +80,29 @@ def settle(archive: Archive, layers: Iterable[str] | None = None) -> list[Settle
 
 
 def join_missing(archive: Archive) -> list[str]:
-    """Join committed products that no ledger knows, or knows only under an older attempt; return their ids."""
+    """Join committed products that no ledger knows, or knows only under an older attempt; return their ids.
+
+    Raises
+    ------
+    CatalogueError
+        After all have joined, if the catalogue could not be told of one.
+    """
     known = {
         name: (member.prefix, member.live)  # no more: all members of a large archive would fill the memory
         for layer in archive.layers()
         for name, member in ledgers.load(archive.store, layer)[0].members.items()
     }
     joined = []
-    for name in archive.item_ids():
-        prefix, live = known.get(name, ("", False))
-        if live:
-            continue  # only what was withdrawn can have been ingested anew
-        with contextlib.suppress(ProductNotFoundError):
-            product = archive.product(name)
-            if prefix != product.prefix:
-                join(archive, product)
-                joined.append(name)
+    with catalogue_last() as later:
+        for name in archive.item_ids():
+            prefix, live = known.get(name, ("", False))
+            if live:
+                continue  # only what was withdrawn can have been ingested anew
+            with later(), contextlib.suppress(ProductNotFoundError):
+                product = archive.product(name)
+                if prefix != product.prefix:
+                    join(archive, product)
+                    joined.append(name)
     return joined
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from abut.errors import CatalogueError
 from ingest.register import change_ledger, join, publish
 
 if TYPE_CHECKING:
@@ -27,8 +29,12 @@ def withdraw(archive: Archive, product_id: str) -> bool:
     ------
     ProductNotFoundError
         If there is no such product.
+    CatalogueError
+        If the product is withdrawn, but the catalogue could not be told.
     """
-    product = join(archive, archive.product(product_id))
+    with contextlib.suppress(CatalogueError):  # it is told of the withdrawal, or not told of that either
+        join(archive, archive.product(product_id))
+    product = archive.product(product_id)
     now = archive.store.now()
 
     def change(ledger: Ledger) -> Ledger | None:

@@ -278,6 +278,17 @@ def test_after_some_tries_the_server_is_given_up(between: tuple[RemoteCatalogue,
     assert len(state.seen) == 4
 
 
+def test_no_further_try_is_begun_after_a_while(server: str, own: Catalogue) -> None:
+    assert own
+    patience = Patience(tries=50, first=0.05, longest=0.05, connect=2, answer=5, whole=0.2)
+    with moody(server) as (url, state), open_remote(url, REGISTRAR, patience=patience) as remote:
+        state.before = [CUT] * 100
+        state.seen.clear()
+        with pytest.raises(CatalogueError, match=r"RemoteProtocolError: .* tries"):
+            remote.get("x")
+        assert 1 < len(state.seen) < 15
+
+
 def test_the_time_between_tries_grows(between: tuple[RemoteCatalogue, Moody]) -> None:
     remote, state = between
     state.before = [CUT] * 3

@@ -355,7 +355,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_the_traceback(
 def test_errors_of_machine_data_and_user_have_their_exit_status(
     abut: Run, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
 ) -> None:
-    monkeypatch.setattr("cli.check.open_archive", failing_with(error))
+    monkeypatch.setattr("cli.check.open_with_catalogue", failing_with(error))
 
     found = abut("check", "--archive", "a")
 

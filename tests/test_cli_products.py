@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rasterio
 
+import catalog.remote
+from abut.errors import CatalogueError
 from abut.testing import safe_pixels
+from catalog.opening import open_catalogue
+from catalog.remote_http import Patience
 from cli.main import run
+from ingest.parallel import ingest_many
+from tests.writing import REGISTRAR, live, writing_app
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -142,3 +149,63 @@ def test_what_can_t_be_recreated_is_said_in_one_line(
     errors = capfd.readouterr().err
     assert said in errors
     assert errors.count("\n") == 1
+
+
+@pytest.fixture
+def elsewhere(settled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Makes a copy of the archive that has another catalogue, which is given up soon if it is away."""
+    monkeypatch.setattr(catalog.remote, "Patience", lambda: Patience(tries=2, first=0.01, connect=2, answer=20))
+    monkeypatch.setenv("ABUT_CATALOGUE_TOKEN", REGISTRAR)
+
+    def copy(url: str) -> Path:
+        shutil.copytree(settled, tmp_path / "copy", copy_function=os.link)
+        settings = tmp_path / "copy" / "archive.json"
+        text = json.dumps(json.loads(settings.read_text()) | {"catalogue": url})
+        settings.unlink()
+        settings.write_text(text)
+        return tmp_path / "copy"
+
+    return copy
+
+
+def test_what_the_catalogue_could_not_be_told_is_said(
+    capfd: pytest.CaptureFixture[str], elsewhere: Callable[[str], Path], neighbours: tuple[Path, Path]
+) -> None:
+    where = ("--archive", str(elsewhere("http://127.0.0.1:9/stac")))
+
+    capfd.readouterr()
+    assert run(["ingest", str(neighbours[0]), *where, "--settle", "--json"]) == 1
+    output, errors = capfd.readouterr()
+    found = json.loads(output)["products"][0]
+    assert found["status"] == "unchanged"
+    assert "catalogue http://127.0.0.1:9/stac: can't be reached" in found["unlisted"]
+    assert len(errors.splitlines()) == 1
+    assert "1 product stored, but not in the catalogue: catalogue http://127.0.0.1:9/stac" in errors
+    assert "`abut check --repair`" in errors
+
+    for command in (["withdraw", neighbours[0].stem], ["check"], ["list"], ["catalog", "info"]):
+        assert run([*command, *where]) == 1
+        output, errors = capfd.readouterr()
+        assert "can't be reached" in output + errors
+        assert len(errors.splitlines()) <= 1
+    assert run(["recreate", neighbours[0].stem, *where, "--out", where[1] + "-out", "--band", "B01"]) == 0
+
+
+def test_a_catalogue_that_was_away_for_a_moment_is_told_at_the_end(
+    elsewhere: Callable[[str], Path], neighbours: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = catalog.remote.RemoteCatalogue.upsert_many, 0
+
+    def upsert_many(self: Any, items: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise CatalogueError("away")
+        return real(self, items)
+
+    monkeypatch.setattr(catalog.remote.RemoteCatalogue, "upsert_many", upsert_many)
+    with live(writing_app(str(tmp_path / "behind.sqlite"))) as url:
+        results = ingest_many(elsewhere(url), [neighbours[0]], workers=0)
+        assert [getattr(one, "unlisted", None) for one in results] == [""]
+        with open_catalogue(url) as opened:
+            assert opened.ids() == {neighbours[0].stem}
