@@ -18,6 +18,7 @@ from services.stac.checks import check
 from services.stac.client import Client
 from services.stac.collections import Shelf
 from services.stac.compression import CompressionMiddleware
+from services.stac.docs import docs_page
 from services.stac.errors import add_handlers
 from services.stac.landing import DOCS_PATH, OPENAPI_PATH, STAC_VERSION
 from services.stac.limits import LimitsMiddleware
@@ -25,17 +26,18 @@ from services.stac.methods import MethodsMiddleware
 from services.stac.openapi import document
 from services.stac.options import Options
 from services.stac.routes import Api
-from services.stac.urls import ForwardedMiddleware
+from services.stac.urls import ForwardedMiddleware, base_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from catalog.places import Places
     from services.stac.backend import Backend
 
-_ASKED = ("Authorization", "If-None-Match", "Prefer", HEADER)
+_ASKED = ("Authorization", "If-Match", "If-None-Match", HEADER)
 
 
 def create_stac_app(
@@ -65,7 +67,7 @@ def create_stac_app(
         description=options.description,
         version=__version__,
         openapi_url=OPENAPI_PATH,
-        docs_url=DOCS_PATH,
+        docs_url=None,
         redoc_url=None,
         lifespan=running,
         dependencies=[Depends(check)],
@@ -90,8 +92,13 @@ def create_stac_app(
         middlewares=_middlewares(app, options),
     )
     add_handlers(app)
+    app.add_route(DOCS_PATH, _docs, include_in_schema=False)
     app.openapi = document(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
+
+
+async def _docs(request: Request) -> Response:
+    return docs_page(request.app.openapi(), f"{base_url(request)}{OPENAPI_PATH}")
 
 
 def _settings(options: Options) -> ApiSettings:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SMALLEST: Final = 500
 """Bytes from which an answer is compressed."""
 
-_BROTLI: Final = 3
+_BROTLI: Final = 1
 _GZIP: Final = 4
 """Levels that cost a fraction of the best ones on JSON that repeats itself, and win nearly as much."""
 

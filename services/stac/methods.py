@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from services.answers import problem
+from services.stac.landing import DOCS_PATH, OPENAPI_PATH
 from services.stac.urls import route_path
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ class MethodsMiddleware:
         if not self._resources:
             described = self.api.openapi()["paths"]
             self._resources = [(compile_path(path)[0], _named(operations)) for path, operations in described.items()]
-            pages = (self.api.openapi_url, self.api.docs_url)
-            self._resources += [(compile_path(page)[0], _named({"get"})) for page in pages if page]
+            self._resources += [(compile_path(page)[0], _named({"get"})) for page in (OPENAPI_PATH, DOCS_PATH)]
         found = [methods for pattern, methods in self._resources if pattern.match(path)]
         return set.union(*found) if found else None
 

@@ -177,6 +177,15 @@ def test_queryables_and_sortables_are_json_schemas(api: TestClient) -> None:
     assert "geometry" not in schema["properties"]
 
 
+def test_page_for_people_needs_nothing_from_elsewhere(api: TestClient) -> None:
+    answer = api.get("/api.html")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "<script" not in answer.text
+    assert answer.text.count("http") == answer.text.count(HOST)
+    for said in ("GET /search", "POST /search", "abut:neighbour", "filter-lang", "The body is too large"):
+        assert said in answer.text
+
+
 def test_links_are_right_when_the_api_is_mounted_in_another_application(on_sqlite: Backend) -> None:
     inner = make_app(on_sqlite)
 
@@ -198,7 +207,7 @@ def test_links_are_right_when_the_api_is_mounted_in_another_application(on_sqlit
         assert client.request("OPTIONS", "/deep/stac/search").headers["allow"] == "GET, HEAD, OPTIONS, POST"
         described = client.get("/deep/stac/api").json()
         assert "/search" in described["paths"]
-        assert "/deep/stac/api" in client.get("/deep/stac/api.html").text
+        assert f'href="{HOST}/deep/stac/api"' in client.get("/deep/stac/api.html").text
 
 
 def test_links_are_right_behind_a_proxy_that_takes_a_path_off(on_sqlite: Backend) -> None:
