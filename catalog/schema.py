@@ -178,7 +178,12 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         elif version < SCHEMA_VERSION:
             from catalog.migration import migrate  # noqa: PLC0415 - rarely needed; it imports this module
 
-            migrate(connection)
+            try:
+                migrate(connection)
+            except ValueError as error:
+                raise InvalidArchiveError(
+                    f"{path}: {error}; without this file, `abut check --repair` lists the archive's items anew"
+                ) from error
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
