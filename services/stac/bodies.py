@@ -44,7 +44,7 @@ async def read_json(request: Request) -> Any:
 
 
 def checked_item(item: Any, collection: str, where: str = "") -> dict[str, Any]:
-    """Return an item as it was sent, with the id of its collection.
+    """Return an item as it was sent, with the id of its collection, and links if it has none.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ def checked_item(item: Any, collection: str, where: str = "") -> dict[str, Any]:
     _require_id(item.get("id"), f"{where}id")
     if item.setdefault("collection", collection) != collection:
         raise ValueError(f"{where}collection: {quoted(item['collection'])}: the item was sent to {collection!r}")
+    item.setdefault("links", [])  # those who write know of none: the API makes them
     _validate(Item, item, where)
     for name in ("datetime", "start_datetime", "end_datetime"):  # numbers would be taken for seconds since 1970
         if not isinstance(item["properties"].get(name), str | None):
