@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
 
 from catalog.places import GEOJSON
 from services.stac import links
@@ -23,7 +24,7 @@ OPENAPI_PATH: Final = "/api"
 DOCS_PATH: Final = "/api.html"
 """Path of the page for people that describes it."""
 
-OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.0"
+OPENAPI: Final = "application/vnd.oai.openapi+json;version=3.1"
 """Media type of the OpenAPI document."""
 
 
@@ -66,7 +67,14 @@ def landing_page(
             *links.searching(api),
             {"rel": "service-desc", "type": OPENAPI, "href": f"{api}{OPENAPI_PATH}", "title": "OpenAPI document"},
             {"rel": "service-doc", "type": "text/html", "href": f"{api}{DOCS_PATH}", "title": "Description"},
-            *({"rel": one.rel, "type": one.type, "href": one.href, "title": one.title} for one in options.links),
+            *_further(options, api),
             *children,
         ],
     }
+
+
+def _further(options: Options, api: str) -> list[dict[str, str]]:
+    return [
+        {"rel": one.rel, "type": one.type, "href": urljoin(f"{api}/", one.href), "title": one.title}
+        for one in options.links
+    ]

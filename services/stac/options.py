@@ -21,7 +21,7 @@ class LandingLink:
     rel: str
     """Relation, such as ``preview``."""
     href: str
-    """URL, or a path on the same host that starts with ``/``."""
+    """URL, or where it is seen from the API's own: ``../tiles`` is beside it."""
     type: str
     """Media type."""
     title: str

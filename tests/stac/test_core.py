@@ -251,11 +251,12 @@ def test_forwarded_headers_of_strangers_are_not_believed_if_so_decided(on_sqlite
 
 
 def test_operator_decides_title_and_further_links(on_sqlite: Backend) -> None:
-    tiles = LandingLink("tiles", "https://abut.test/tiles", "text/html", "Map tiles")
-    with client_of(
-        make_app(on_sqlite, id="archive", title="Our archive", description="*All*", links=(tiles,))
-    ) as client:
-        page = client.get("/").json()
+    viewer = LandingLink("preview", "https://viewer.example.org/", "text/html", "Viewer")
+    tiles = LandingLink("tiles", "../tiles", "text/html", "Map tiles")
+    named = {"id": "archive", "title": "Our archive", "description": "*All*"}
+    with client_of(make_app(on_sqlite, **named, links=(viewer, tiles))) as client:
+        page = client.get("/", headers={"X-Forwarded-Prefix": "/eo/stac"}).json()
         assert (page["id"], page["title"], page["description"]) == ("archive", "Our archive", "*All*")
-        assert links_of(page, "tiles") == ["https://abut.test/tiles"]
+        assert links_of(page, "preview") == ["https://viewer.example.org/"]
+        assert links_of(page, "tiles") == [f"{HOST}/eo/tiles"]
         assert client.get("/api").json()["info"]["title"] == "Our archive"
