@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from catalog.places import GENERATED
 from catalog.versions import EXTENSION, RELATIONS, untold
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 def digest(item: Mapping[str, Any]) -> str:
     """Return a hex SHA-256 of what an item says, as it lies in an archive.
 
-    Not part of it: what `catalog.versions.told` adds, the order of keys and of extensions, and whether a whole number
-    is written with a point.
+    Not part of it: what `catalog.versions.told` adds, links that servers make, the order of keys and of extensions,
+    and whether a whole number is written with a point.
     """
     return _sha256(canonical(item))
 
@@ -25,6 +26,7 @@ def canonical(item: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `digest` is made of."""
     made = untold(item)
     made["stac_extensions"] = sorted(made["stac_extensions"])
+    made["links"] = [link for link in made["links"] if link["rel"] not in GENERATED]
     plain: dict[str, Any] = _plain(made)
     return plain
 

@@ -7,6 +7,7 @@ ones too. Any other server keeps no withdrawn items, knows no revisions, and may
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
@@ -37,6 +38,9 @@ BATCH_BYTES: Final = 2_000_000
 
 PAGE: Final = 500
 """Items asked for at once."""
+
+_SIBLING: Final = re.compile(r"/([^/]+\.json)")
+"""What stac-fastapi-pgstac makes of a link to an item beside this one."""
 
 
 def open_remote(url: str, token: str = "", *, patience: Patience | None = None) -> RemoteCatalogue:
@@ -124,7 +128,7 @@ class RemoteCatalogue:
             found: dict[str, Any] | None = self.http.json("GET", _register_path(collection, item_id), but=(404,))
             return found
         found = self.http.json("GET", _item_path(collection, item_id), but=(404,))
-        return None if found is None else _plain(found)
+        return None if found is None else _plain(found, self.url)
 
     def revision(self, item_id: str, collection: str = COLLECTION_ID) -> int | None:
         """Return the ledger revision of an item, withdrawn or not, or None if it is not listed."""
@@ -155,7 +159,9 @@ class RemoteCatalogue:
             found: list[dict[str, Any]] = self.http.json("GET", "/register")["collections"]
             return found
         pages = self._pages("/collections", {})
-        return sorted((_plain(one) for page in pages for one in page["collections"]), key=lambda one: str(one["id"]))
+        return sorted(
+            (_plain(one, self.url) for page in pages for one in page["collections"]), key=lambda one: str(one["id"])
+        )
 
     def put_collection(self, collection: Mapping[str, Any]) -> None:
         """Add a collection, or replace the one of its id."""
@@ -228,7 +234,7 @@ class RemoteCatalogue:
     def _found(self, collection: str, **query: str) -> Iterator[dict[str, Any]]:
         for page in self._pages(f"/collections/{quote(collection, safe='')}/items", {"limit": str(PAGE), **query}):
             for item in page["features"]:
-                yield _plain(item)
+                yield _plain(item, self.url)
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         page = self.http.json("GET", path, query=query, but=(404,))
@@ -246,10 +252,19 @@ def _register_path(collection: str, item: str) -> str:
     return f"/register/{quote(collection, safe='')}/{quote(item, safe='')}"
 
 
-def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item or collection without the links that its server made."""
-    links = [link for link in document.get("links", []) if link["rel"] not in GENERATED]
+def _plain(document: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return an item or collection without the links that its server made, and with relative ones as they were."""
+    links = [
+        {**link, "href": _relative(link["href"], url)}
+        for link in document.get("links", [])
+        if link["rel"] not in GENERATED
+    ]
     return {**document, "links": links}
+
+
+def _relative(href: str, url: str) -> str:
+    found = _SIBLING.fullmatch(href.removeprefix(url)) if href.startswith(url) else None
+    return f"./{found[1]}" if found else href
 
 
 def _batches(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:

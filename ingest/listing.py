@@ -98,7 +98,7 @@ def differences(archive: Archive, catalogue: Catalogue, known: Collection[str]) 
     archive : Archive
         The archive.
     catalogue : Catalogue
-        Its catalogue.
+        Its catalogue. One behind a STAC API that is not Abut's has no withdrawn items, and tells of no versions.
     known : collection of str
         Ids of all products of the archive. What was ingested or removed since is no difference.
     """
@@ -115,6 +115,8 @@ def differences(archive: Archive, catalogue: Catalogue, known: Collection[str]) 
     for name in sorted(set(known) - listed.ids):
         if _still_differs(archive, catalogue, name):
             yield Difference(name, "differs")
+    if _is_plain(catalogue):
+        return
     if untold := listed.untold():
         again = _Listed()  # a version that was registered meanwhile has not been seen
         for item in catalogue.items(COLLECTION_ID, withdrawn=True):
@@ -156,7 +158,14 @@ def rebuild(archive: Archive, catalogue: Catalogue, on_item: Callable[[], object
     return count
 
 
+def _is_plain(catalogue: Catalogue) -> bool:
+    """Whether it is behind a STAC API that knows nothing of archives."""
+    return not getattr(catalogue, "is_abut", True)
+
+
 def _still_differs(archive: Archive, catalogue: Catalogue, name: str) -> bool:
     """Whether the copies differ at this moment: others register products while this runs."""
     listed, stored = catalogue.get(name), stored_item(archive, name)
+    if stored is not None and listed is None and _is_plain(catalogue) and stored["properties"]["abut:withdrawn"]:
+        return False
     return stored is not None and (listed is None or digest(listed) != digest(stored))
