@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from catalog import cql2_values as values
+from catalog.cql2_text import NUMBER, tree_of_json, tree_of_text
 from catalog.literals import geometry_or_box, quoted
 from catalog.queryables import KINDS
 
@@ -19,15 +19,6 @@ MAX_DEPTH: Final = 50
 
 MAX_NODES: Final = 100_000
 """Values of a filter, coordinates included."""
-
-MAX_TEXT: Final = 500_000
-"""Characters of a filter as text."""
-
-_MAX_NESTING: Final = 250
-"""Brackets and operators in a text that its parser recurses on, with some kilobytes of stack for each."""
-
-_MAX_TOKENS: Final = 1_000
-"""Those and the others, which take less."""
 
 COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 """Operators that compare two values."""
@@ -57,16 +48,6 @@ _NAMES: Final = {
 _QUERY_OPERATORS: Final = {"eq": "=", "neq": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _QUERY_PATTERNS: Final = {"startsWith": "{}%", "endsWith": "%{}", "contains": "%{}%"}
 
-_NUMBER: Final = r"[-+]?\d++(?:\.\d*+)?(?:[eE][-+]?\d++)?"
-_POSITIONS: Final = rf"\s*+{_NUMBER}(?:[\s,]++{_NUMBER})*+\s*+"
-_RINGS: Final = rf"\s*+\({_POSITIONS}\)(?:\s*+,\s*+\({_POSITIONS}\))*+\s*+"
-_PARTS: Final = rf"\s*+\({_RINGS}\)(?:\s*+,\s*+\({_RINGS}\))*+\s*+"
-_GEOMETRY: Final = re.compile(
-    rf"\b(?:MULTI)?(?:POINT|LINESTRING|POLYGON)\s*+Z?\s*+\((?:{_POSITIONS}|{_RINGS}|{_PARTS})\)", re.IGNORECASE
-)
-_NESTING: Final = re.compile(r"[-([^=<>]|\bnot\b", re.IGNORECASE)
-_TOKEN: Final = re.compile(r"[-([^=<>+*/%]|\b(?:not|and|or|div)\b", re.IGNORECASE)
-
 
 def parsed(expression: str | Mapping[str, Any], language: Literal["cql2-text", "cql2-json"]) -> Node:
     """Return a filter as CQL2-JSON in one form.
@@ -91,10 +72,10 @@ def parsed(expression: str | Mapping[str, Any], language: Literal["cql2-text", "
     if language == "cql2-text":
         if not isinstance(expression, str):
             raise ValueError(f"filter {quoted(expression)} is not text")
-        return condition(_from_text(expression))
+        return condition(tree_of_text(expression))
     if language != "cql2-json":
         raise ValueError(f"filter language {quoted(language)} is neither cql2-text nor cql2-json")
-    node = _from_json(expression) if isinstance(expression, str) else expression
+    node = tree_of_json(expression) if isinstance(expression, str) else expression
     _measure(node)
     return condition(node)
 
@@ -129,30 +110,6 @@ def both(*filters: Node | None) -> Node | None:
     if len(given) < 2:
         return given[0] if given else None
     return {"op": "and", "args": given}
-
-
-def _from_text(text: str) -> Any:
-    # Its parser is native code that overflows the stack, and ends the process, where brackets or operators nest deeply.
-    plain = _GEOMETRY.sub("g", text) if len(text) <= MAX_TEXT else ""
-    nesting, tokens = len(_NESTING.findall(plain)), len(_TOKEN.findall(plain))
-    if len(text) > MAX_TEXT or nesting > _MAX_NESTING or tokens > _MAX_TOKENS:
-        raise ValueError(f"filter {quoted(text)} is too long; as cql2-json it may be longer")
-    import cql2  # noqa: PLC0415 - an extra: what only reads an archive parses no text
-
-    try:
-        return json.loads(json.dumps(cql2.parse_text(text).to_json()))
-    except cql2.ParseError as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("  = ").strip()
-        raise ValueError(f"filter {quoted(text)} is not CQL2: {reason}") from error
-
-
-def _from_json(text: str) -> Any:
-    if len(text) > MAX_TEXT:
-        raise ValueError(f"filter {quoted(text)} is too long")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"filter {quoted(text)} is not JSON") from error
 
 
 def _measure(node: Any) -> None:
@@ -289,7 +246,7 @@ def _of_kind(kind: str | None, value: Any) -> Any:
     """Return text that stands for a number or truth as that: pystac-client's ``query=["gsd<20"]`` sends text."""
     if isinstance(value, list):
         return [_of_kind(kind, one) for one in value]
-    if isinstance(value, str) and kind == "number" and re.fullmatch(_NUMBER, value):
+    if isinstance(value, str) and kind == "number" and re.fullmatch(NUMBER, value):
         return float(value)
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) and kind == "boolean" else value
 
