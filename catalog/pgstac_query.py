@@ -95,6 +95,9 @@ def _keys(name: str, parameters: Parameters, *, descending: bool) -> Iterable[Ke
     if kind is not None and kind in _TYPES:
         yield Key(values.typed(name, kind, parameters), _TYPES[kind], descending)
         return
+    if kind == "boolean":
+        yield Key(f"({values.typed(name, 'boolean', parameters)})::int", "int", descending)
+        return
     # Of any kind: numbers, then text, then the rest, as the embedded catalogue has it.
     value = values.plain(name, parameters)
     kind_of_value = f"jsonb_typeof({value})"

@@ -60,7 +60,8 @@ _MIGRATIONS: Final = (
         PRIMARY KEY (collection, id)
     );
     CREATE INDEX items_family ON abut.items (family) WHERE family IS NOT NULL;
-    CREATE FUNCTION abut.instant(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    -- What handles an exception can't run in parallel.
+    CREATE FUNCTION abut.instant(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
     BEGIN
         RETURN CASE
             WHEN jsonb_typeof(value) = 'string'
@@ -70,7 +71,7 @@ _MIGRATIONS: Final = (
     EXCEPTION WHEN data_exception THEN RETURN NULL;
     END $$;
     CREATE FUNCTION abut.calculated(operator text, a float8, b float8) RETURNS float8
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT AS $$
     BEGIN
         RETURN CASE operator
             WHEN '+' THEN a + b WHEN '-' THEN a - b WHEN '*' THEN a * b WHEN '/' THEN a / b
@@ -78,12 +79,13 @@ _MIGRATIONS: Final = (
         END;
     EXCEPTION WHEN data_exception THEN RETURN NULL;
     END $$;
-    -- Upper case first, so that one letter that has two for its upper case equals these; a sigma is one wherever it
-    -- stands.
+    -- As Unicode folds case: by way of upper case, where one letter may become two. What that tells apart or merges
+    -- wrongly is exchanged before and after: a capital sharp s, a dotless i, a sigma at the end of a word.
     DO $do$ BEGIN
         EXECUTE format(
-            'CREATE FUNCTION abut.folded(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE '
-            'AS $$ SELECT replace(lower(upper(value COLLATE %1$s) COLLATE %1$s), U&''\03C2'', U&''\03C3'') $$',
+            'CREATE FUNCTION abut.folded(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ '
+            'SELECT translate(lower(upper(translate(value, U&''\1E9E\0131'', U&''\00DF\E000'') COLLATE %1$s) '
+            'COLLATE %1$s), U&''\03C2\E000'', U&''\03C3\0131'') $$',
             coalesce((SELECT '"und-x-icu"' FROM pg_collation WHERE collname = 'und-x-icu' LIMIT 1), '"default"')
         );
     END $do$;
@@ -92,7 +94,7 @@ _MIGRATIONS: Final = (
     $$;
     -- Relations that fail on invalid geometries are unknown.
     CREATE FUNCTION abut.related(relation text, a geometry, b geometry) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    LANGUAGE plpgsql IMMUTABLE STRICT AS $$
     BEGIN
         RETURN CASE relation
             WHEN 's_disjoint' THEN ST_Disjoint(a, b) WHEN 's_touches' THEN ST_Touches(a, b)

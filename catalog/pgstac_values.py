@@ -60,7 +60,7 @@ def typed(name: str, wanted: Kind, parameters: Parameters) -> str:
     """Return a property as a value of a kind."""
     if name in COLUMNS:
         return COLUMNS[name]
-    if name in QUERYABLES and wanted in {"text", "number"}:
+    if name in QUERYABLES and _TYPES.get(wanted) == QUERYABLES[name][0] != "boolean":
         # Exactly the expressions of pgstac's indexes. Items are refused whose values have another type.
         wrapper = QUERYABLES[name][1]
         read = f"pgstac.{wrapper}(i.content -> 'properties' -> '{name}')"

@@ -125,9 +125,11 @@ class PgstacBackend:
                 "application_name": "abut",
                 "timezone": "UTC",
                 "statement_timeout": f"{LONGEST}s",
-                # Values decide which partitions and indexes are used; compiling takes longer than it saves.
+                # Values decide which partitions and indexes are used; compiling, and starting more processes, takes
+                # longer than it saves.
                 "plan_cache_mode": "force_custom_plan",
                 "jit": "off",
+                "max_parallel_workers_per_gather": "0",
             }
         )
         return _Settings(self.url, self.readers, given)
