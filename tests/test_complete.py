@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import secrets
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, override
-from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import odc.stac
 import pystac
+import pystac_client
 import pytest
 from odc.geo.geobox import GeoBox
 
 import abut
 from abut import completion
-from abut.archive import create_archive
+from abut.archive import open_archive
 from abut.errors import CatalogueError, ProductNotFoundError
 from abut.layout import BAND
 from catalog import absolute
-from catalog.places import Places, served
-from ingest.ingest import ingest
+from cli.main import run
 from ingest.purge import purge
-from ingest.safe_source import safe_sources
 from ingest.settle import settle
+from tests.listed import Listed, make_listed
 from tests.neighbours import WEST, Neighbours
 from tests.servers import web_server
+from tests.serving import Served, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from abut.archive import Archive
 
 pytestmark = [
     # odc-geo 0.5 with affine 3 and shapely 2.2, as in tests/test_stock_clients.py.
@@ -46,12 +54,14 @@ WESTERN, EASTERN = "32TMT", "32TNT"
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory, neighbours: tuple[Path, Path]) -> Neighbours:
+def settled(
+    tmp_path_factory: pytest.TempPathFactory, old_archive: Archive, neighbours: tuple[Path, Path]
+) -> Neighbours:
     """Two products of old format, settled and purged: each lacks blocks that the other holds."""
-    archive = create_archive(tmp_path_factory.mktemp("complete") / "archive")
-    for safe in neighbours:
-        for source in safe_sources(safe):
-            ingest(archive, source)
+    source, folder = Path(old_archive.store.url), tmp_path_factory.mktemp("complete") / "archive"
+    shutil.copytree(source / "products", folder / "products", copy_function=os.link)
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("products"))
+    archive = open_archive(folder)
     settle(archive)
     (purged,) = purge(archive, grace=timedelta(0))
     assert purged.objects > 0
@@ -193,45 +203,93 @@ def test_something_else_in_the_place_of_a_holder_is_an_error(settled: Neighbours
         abut.complete([pystac.Item.from_file(str(tmp_path / "west.json"))])
 
 
-# A server that answers as a STAC API does
+# The STAC API
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Listed:
+    return make_listed(tmp_path_factory.mktemp("listed") / "archive")
+
+
+@pytest.fixture(scope="module")
+def service(listed: Listed) -> Iterator[Served]:
+    with serving(listed.url) as served:
+        yield served
+
+
+def asked(service: Served, since: int = 0, count: int = 0) -> list[str]:
+    """Requests to the service after the first so many; waits for a number of them, as they are logged when done."""
+    deadline = time.monotonic() + 5
+    while True:
+        lines = [line for line in service.log() if line["logger"] == "abut.requests" and "status" in line]
+        if len(lines) >= since + count or time.monotonic() > deadline:
+            return [f"{line['method']} {line['path']}" for line in lines[since:]]
+        time.sleep(0.02)
+
+
+def settled_log(service: Served) -> int:
+    """Number of requests so far, the last of which was asked for here."""
+    httpx.get(f"{service.url}/healthz", headers={"X-Request-ID": (name := secrets.token_hex(8))})
+    service.logged(name)
+    return len(asked(service))
+
+
+def found(service: Served, *names: str) -> list[pystac.Item]:
+    return list(pystac_client.Client.open(f"{service.url}/stac").search(ids=names, sortby="id").items())
+
+
+def test_items_that_pystac_client_found_are_completed_by_a_search(listed: Listed, service: Served) -> None:
+    (west,), (east,) = listed.named("N0509", "20230823T0955", "32TMM"), listed.named("20230823T0955", "32TNM")
+    (empty,) = listed.named("32TPM")
+    items = found(service, west, empty)
+    before = settled_log(service)
+    whole = abut.complete(items)
+    assert [item.id for item in whole] == [west, empty, east], "one holder of two products"
+    assert whole[-1].assets["B02"].href.startswith(f"{service.url}/zarr/products/{east}")
+    assert asked(service, before, 1) == ["POST /stac/search"]
+
+
+def test_holders_are_searched_for_in_batches(listed: Listed, service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "_BATCH", 2)
+    item = found(service, *listed.named("32TPM"))[0]
+    names = [name for name in listed.live if name != item.id]
+    for name in names:
+        item.add_link(pystac.Link(completion.NEIGHBOUR, f"{service.url}/{name}", extra_fields={"abut:product": name}))
+    before = settled_log(service)
+    assert [one.id for one in abut.complete([item])] == [item.id, *names]
+    assert asked(service, before, 3) == ["POST /stac/search"] * 3
+
+
+def test_items_of_an_api_without_its_client_are_completed_by_their_links(listed: Listed, service: Served) -> None:
+    (west,), (east,) = listed.named("N0509", "20230823T0955", "32TMM"), listed.named("20230823T0955", "32TNM")
+    plain = found(service, west)[0].to_dict()
+    before = settled_log(service)
+    assert [item.id for item in abut.complete([plain])] == [west, east]
+    assert asked(service, before, 1) == [f"GET /stac/collections/sentinel-2-l1c/items/{east}"]
+
+
+def test_a_holder_that_was_withdrawn_is_said_by_name(listed: Listed, service: Served) -> None:
+    """An API shows no withdrawn products; the archive has them for as long as others need them."""
+    (later,), (hidden,) = listed.named("20231002T0955", "32TNM"), listed.named("20231002T0955", "32TMM")
+    with pytest.raises(ProductNotFoundError, match=f"{later}: product {hidden}, which holds blocks of it, is not at"):
+        abut.complete(found(service, later))
+    stored = pystac.Item.from_file(f"{listed.url}/products/{later}.json")
+    assert [item.id for item in abut.complete([stored])] == [later, hidden]
+
+
+# Servers in trouble
 
 
 @contextmanager
-def api(items: dict[str, dict[str, Any]], *, hidden: str = "", failing: int = 0) -> Iterator[tuple[str, list[str]]]:
-    """Serve items as `catalog.places.served` makes them; yields the URL and the requests that came in."""
+def busy(body: bytes, failures: int) -> Iterator[tuple[str, list[str]]]:
+    """Serve something, after so many answers that say that the server is busy; yields URL and requests."""
     seen: list[str] = []
 
-    class Api(BaseHTTPRequestHandler):
+    class Busy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            seen.append(f"GET {self.path}")
-            url = f"http://127.0.0.1:{server.server_port}"
-            parts = urlsplit(self.path)
-            places = Places(url, f"{url}/zarr/products")
-            if len(seen) <= failing:
-                self._send(503, {})
-            elif parts.path == "/":
-                search = {"rel": "search", "href": f"{url}/search", "type": "application/geo+json", "method": "POST"}
-                self._send(
-                    200, {**LANDING, "links": [search, {"rel": "self", "href": url}, {"rel": "root", "href": url}]}
-                )
-            elif (name := parts.path.rpartition("/")[2]) in items:
-                self._send(200, served(items[name], places))
-            else:
-                self._send(404, {"code": "NotFoundError"})
-
-        def do_POST(self) -> None:
-            seen.append(f"POST {self.path}")
-            url = f"http://127.0.0.1:{server.server_port}"
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            names = [name for name in asked["ids"] if name in items and name != hidden]
-            assert asked["limit"] >= len(asked["ids"])
-            found = [served(items[name], Places(url, f"{url}/zarr/products")) for name in names]
-            self._send(200, {"type": "FeatureCollection", "features": found, "links": []})
-
-        def _send(self, status: int, body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            seen.append(self.path)
+            data = b"" if len(seen) <= failures else body
+            self.send_response(200 if data else 503)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -240,7 +298,7 @@ def api(items: dict[str, dict[str, Any]], *, hidden: str = "", failing: int = 0)
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
@@ -251,67 +309,55 @@ def api(items: dict[str, dict[str, Any]], *, hidden: str = "", failing: int = 0)
         server.server_close()
 
 
-LANDING = {
-    "type": "Catalog",
-    "stac_version": "1.1.0",
-    "id": "test",
-    "description": "Test",
-    "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"],
-}
+def named(settled: Neighbours, url: str) -> dict[str, Any]:
+    """An item whose neighbour is at a URL."""
+    item = stored(settled, WESTERN)
+    item["links"] = [link(stored(settled, EASTERN)["id"], url)]
+    return item
 
 
-def row_of_tiles(settled: Neighbours, count: int) -> dict[str, dict[str, Any]]:
-    """Items of which each names the next as the holder of a block."""
-    made = {}
-    for number in range(count):
-        item = {**stored(settled, WESTERN), "id": f"P{number:03d}"}
-        item["links"] = [link(f"P{number + 1:03d}")] if number + 1 < count else []
-        made[item["id"]] = item
-    return made
+def test_a_busy_server_is_asked_again(settled: Neighbours, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "_WAITS", (0.0, 0.0))
+    east = stored(settled, EASTERN)
+    with busy(json.dumps(east).encode(), 2) as (url, seen):
+        assert [item.id for item in abut.complete([named(settled, f"{url}/x")])][1:] == [east["id"]]
+        assert seen == ["/x"] * 3
 
 
-def test_items_that_pystac_client_found_are_completed_by_few_searches(settled: Neighbours) -> None:
-    from pystac_client import Client  # noqa: PLC0415 - an extra
-
-    items = row_of_tiles(settled, 241)
-    with api(items) as (url, seen):
-        found = Client.open(url).search(ids=sorted(items)[:240:2], limit=240).item_collection()
-        del seen[:]
-        whole = abut.complete(found)
-    assert [item.id for item in whole] == sorted(items)[:240:2] + sorted(items)[1:241:2]
-    assert seen == ["POST /search"] * 2, "120 holders in searches of 100"
-    assert whole[-1].assets["B02"].href.startswith(f"{url}/zarr/products/")
-
-
-def test_a_withdrawn_holder_that_no_search_finds_is_read_by_its_link(settled: Neighbours) -> None:
-    from pystac_client import Client  # noqa: PLC0415 - an extra
-
-    with api(row_of_tiles(settled, 2), hidden="P001") as (url, seen):
-        found = list(Client.open(url).search(ids=["P000"], limit=1).items())
-        assert [item.id for item in abut.complete(found)] == ["P000", "P001"]
-    assert seen[-1] == "GET /collections/sentinel-2-l1c/items/P001"
-
-
-def test_items_of_an_api_without_its_client_are_completed_by_their_links(settled: Neighbours) -> None:
-    items = row_of_tiles(settled, 3)
-    with api(items, failing=1) as (url, seen):
-        given = served(items["P000"], Places(url, f"{url}/zarr/products"))
-        assert [item.id for item in abut.complete([given])] == ["P000", "P001"]
-    assert seen == ["GET /collections/sentinel-2-l1c/items/P001"] * 2, "asked again after a 503"
-
-
-def test_a_server_that_is_gone_is_an_error_that_names_item_and_address(
+def test_a_server_that_stays_busy_or_is_gone_is_an_error_that_names_item_and_address(
     settled: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(completion, "_WAITS", (0.0,))
-    items = row_of_tiles(settled, 2)
-    with api(items, failing=9) as (url, seen):
-        given = served(items["P000"], Places(url, f"{url}/zarr/products"))
-        with pytest.raises(CatalogueError, match=r"P000: http.*/items/P001 can't be read \(status 503\)"):
-            abut.complete([given])
+    with busy(b"{}", 9) as (url, seen):
+        item = named(settled, f"{url}/x")
+        with pytest.raises(CatalogueError, match=rf"{item['id']}: {url}/x can't be read \(status 503\)"):
+            abut.complete([item])
         assert len(seen) == 2
-    with pytest.raises(CatalogueError, match=r"P000: http.*/items/P001 can't be read \(.*refused\)"):
-        abut.complete([given])
+    with pytest.raises(CatalogueError, match=rf"{item['id']}: {url}/x can't be read \(.*refused"):
+        abut.complete([item])
+
+
+# The page about it
+
+
+def test_examples_of_the_documentation_run(
+    settled: Neighbours, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    monkeypatch.chdir(tmp_path)
+    for target in ("stac", "l1c.parquet"):
+        assert run(["catalog", "export", "--archive", settled.archive.store.url, target]) == 0
+    names: dict[str, Any] = {}
+    with serving(settled.archive.store.url) as served:
+        for block in blocks:
+            exec(block.replace("http://localhost:8000", served.url), names)  # noqa: S102 - our own page
+        loaded = odc.stac.load(names["whole"], bands=["coastal"], like=box60())["coastal"].values[0]
+    assert np.array_equal(loaded, settled.ground("B01", WEST.footprint))
+    assert (len(names["found"]), len(names["whole"]), len(names["items"])) == (1, 2, 2)
+    assert len(names["table"]["features"]) == 2
+    assert set(names["data"].data_vars) == {"red", "green", "blue"}
 
 
 def test_the_library_is_imported_without_it() -> None:
