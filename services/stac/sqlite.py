@@ -31,6 +31,9 @@ READERS: Final = min(8, 2 + (os.cpu_count() or 2))
 LONGEST: Final = 30.0
 """Seconds after which a request that reads is given up."""
 
+PATIENCE: Final = 20.0
+"""Seconds that a request that reads waits for its turn."""
+
 _BATCH: Final = 500
 _STEPS: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds."""
@@ -46,6 +49,8 @@ class SqliteBackend:
     """Requests that read at a time."""
     longest: float = LONGEST
     """Seconds after which a request that reads is given up."""
+    patience: float = PATIENCE
+    """Seconds that a request that reads waits for its turn."""
     _idle: deque[Reader] = field(default_factory=deque)
     _writer: list[sqlite3.Connection] = field(default_factory=list)
     _reading: anyio.CapacityLimiter = field(init=False)
@@ -163,7 +168,13 @@ class SqliteBackend:
             finally:
                 self._idle.append(opened)
 
-        return await anyio.to_thread.run_sync(run, limiter=self._reading)
+        turn = object()
+        with anyio.fail_after(self.patience):
+            await self._reading.acquire_on_behalf_of(turn)
+        try:
+            return await anyio.to_thread.run_sync(run)
+        finally:
+            self._reading.release_on_behalf_of(turn)
 
     async def _write[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Write in a thread, one at a time; what has begun is finished, even if the client has gone."""
