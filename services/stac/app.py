@@ -20,11 +20,12 @@ from services.stac.collections import Shelf
 from services.stac.compression import CompressionMiddleware
 from services.stac.docs import docs_page
 from services.stac.errors import add_handlers
-from services.stac.landing import DOCS_PATH, OPENAPI_PATH, STAC_VERSION
+from services.stac.landing import DOCS_PATH, OPENAPI, OPENAPI_PATH, STAC_VERSION
 from services.stac.limits import LimitsMiddleware
 from services.stac.methods import MethodsMiddleware
 from services.stac.openapi import document
 from services.stac.options import Options
+from services.stac.render import json_answer
 from services.stac.routes import Api
 from services.stac.urls import ForwardedMiddleware, base_url
 
@@ -92,9 +93,17 @@ def create_stac_app(
         middlewares=_middlewares(app, options),
     )
     add_handlers(app)
+    # stac-fastapi's own calls every document one of version 3.0.
+    app.router.routes[:] = [route for route in app.routes if getattr(route, "path", "") != OPENAPI_PATH]
+    app.add_route(OPENAPI_PATH, _openapi, include_in_schema=False)
     app.add_route(DOCS_PATH, _docs, include_in_schema=False)
     app.openapi = document(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
+
+
+async def _openapi(request: Request) -> Response:
+    made = {**request.app.openapi(), "servers": [{"url": base_url(request)}]}
+    return json_answer(request, made, OPENAPI)
 
 
 async def _docs(request: Request) -> Response:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attr
+from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES, OAFConformanceClasses
 from stac_fastapi.types.core import AsyncBaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from services.stac.options import Options
 
 
+_CLASSES: Final = [str(one) for one in BASE_CONFORMANCE_CLASSES if one != OAFConformanceClasses.OPEN_API]
+"""Those of stac-fastapi, but for OpenAPI 3.0: the document follows 3.1, which OGC API - Features has no class for."""
+
+
 @attr.s(kw_only=True)
 class Client(AsyncBaseCoreClient):
     """Answers requests: parses them once, asks the database, and returns bytes."""
@@ -34,6 +39,7 @@ class Client(AsyncBaseCoreClient):
     shelf: Shelf = attr.ib()
     places: Callable[[Request], Places] = attr.ib()
     options: Options = attr.ib()
+    base_conformance_classes: list[str] = attr.ib(factory=lambda: [*_CLASSES])
 
     async def landing_page(self, **given: Any) -> Response:  # type: ignore[override]  # answers are bytes
         """Answer ``GET /``."""

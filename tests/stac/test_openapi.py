@@ -60,3 +60,12 @@ def test_an_api_that_only_reads_knows_no_tokens(sqlite_api: TestClient) -> None:
     document = sqlite_api.get("/api").json()
     assert "securitySchemes" not in document["components"]
     assert not [path for _, path, operation in operations(document) if "security" in operation]
+
+
+def test_the_document_is_of_the_version_that_its_type_and_the_conformance_classes_say(sqlite_api: TestClient) -> None:
+    page = sqlite_api.get("/").json()
+    (link,) = [one for one in page["links"] if one["rel"] == "service-desc"]
+    answer = sqlite_api.get(link["href"])
+    assert answer.headers["content-type"] == link["type"]
+    assert answer.json()["openapi"].startswith(link["type"].partition("version=")[2])
+    assert [one for one in page["conformsTo"] if "oas30" in one] == []
