@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import httpx
 
@@ -241,7 +241,10 @@ class RemoteCatalogue:
         while page is not None:
             yield page
             following = [link["href"] for link in page.get("links", []) if link["rel"] == "next"]
-            page = self.http.json("GET", following[0]) if following else None
+            if not following:
+                return
+            # of such a link only the parameters count: the token goes to no host but the one that it was given for
+            page = self.http.json("GET", path, query=dict(parse_qsl(urlsplit(following[0]).query)))
 
 
 def _item_path(collection: str, item: str) -> str:

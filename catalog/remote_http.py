@@ -73,7 +73,7 @@ class Http:
         Parameters
         ----------
         method, path : str
-            Method, and path below the API (or a URL that the API itself gave).
+            Method, and path below the API.
         body : JSON, optional
             What to send.
         query : mapping, optional
@@ -86,7 +86,7 @@ class Http:
         CatalogueError
             If the server can't be reached, or refuses.
         """
-        url = path if path.startswith(("http://", "https://")) else f"{self.url}{path}"
+        url = f"{self.url}{path}"
         failed, wait, tries = "", 0.0, 0
         begun = time.monotonic()
         for number in range(self._patience.tries):

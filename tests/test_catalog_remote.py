@@ -351,6 +351,16 @@ def test_a_server_without_bulk_gets_items_one_by_one(between: tuple[RemoteCatalo
         plain.upsert_many([photo("photo-9") | {"properties": {}}])
 
 
+def test_pages_of_a_plain_server_are_followed(
+    remote: RemoteCatalogue, own: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("catalog.remote.PAGE", 2)
+    items = [one for one in copies() if one["collection"] == OTHER]
+    own.upsert_many(items)
+    plain = RemoteCatalogue(remote.http, is_abut=False, has_bulk=False)
+    assert list(plain.items(OTHER)) == items
+
+
 def test_a_server_that_can_t_hide_items_keeps_no_withdrawn_ones(
     between: tuple[RemoteCatalogue, Moody], own: Catalogue
 ) -> None:

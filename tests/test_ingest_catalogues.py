@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 import catalog.remote
@@ -25,6 +26,8 @@ from ingest.listing import rebuild, stored_item
 from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
+from services.app import create_app
+from services.settings import load_settings
 from tests.postgres import new_database
 from tests.toy import TILES, ToySource
 from tests.writing import REGISTRAR, live, writing_app
@@ -201,6 +204,20 @@ def test_the_list_works_on_any(
     assert listed("--tile", TILES[1]) == [ToySource(TILES[1]).id]
     assert listed("--bbox", "20,44,21,45") == []
     assert listed("--datetime", "2023-08-24") == []
+
+
+def test_an_archive_registers_at_a_service_that_is_started_as_operators_do(tmp_path: Path) -> None:
+    settings = load_settings(
+        archive=create_archive(tmp_path / "served").store.url, transactions=True, register_tokens=REGISTRAR
+    )
+    with live(create_app(settings)) as url:
+        archive = create_archive(tmp_path / "archive", catalogue=f"{url}/stac")
+        put(archive, *(ToySource(name) for name in TILES))
+        settle(archive)
+        assert check(archive) == []
+        found = httpx.get(f"{url}/stac/search", params={"limit": 10}).json()["features"]
+        assert {item["id"] for item in found} == {ToySource(name).id for name in TILES}
+        assert found[0]["assets"]["B01"]["href"].startswith(f"{url}/zarr/products/")
 
 
 # A catalogue that is away

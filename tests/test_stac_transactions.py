@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from catalog.holding import Holding, with_holding
 from catalog.opening import open_catalogue
 from services.backends import backend_of
 from services.stac.app import create_stac_app
+from services.stac.writer import Writer
 from tests.catalog_products import item, whole
 from tests.postgres import new_database
 from tests.writing import PHOTOS, REGISTRAR, WRITER, client_of, photo, places, writing_app
@@ -420,6 +422,41 @@ def test_a_writer_changes_nothing_that_the_archive_decides(
     assert message.endswith("needs a token of scope abut:register")
     assert 'error="insufficient_scope", scope="abut:register"' in answer.headers["WWW-Authenticate"]
     assert catalogue.get(ID) == before
+
+
+def test_a_description_is_not_lost_when_the_product_is_registered_at_that_moment(
+    url: str, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading and writing of the one, the other has written a newer revision."""
+    app, real, calls = writing_app(url), Writer._require_match, 0
+
+    async def meanwhile(self: Writer, *arguments: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            with open_catalogue(url) as other:
+                other.upsert_many([product(9)])
+        await real(self, *arguments)
+
+    monkeypatch.setattr(Writer, "_require_match", meanwhile)
+    with client_of(app, WRITER) as client:
+        assert patch(client, f"{L1C}/items/{ID}", {"properties": {"title": "Alps"}}).status_code == 200
+    listed = catalogue.get(ID)
+    assert listed is not None
+    assert calls == 2
+    assert (listed["properties"]["abut:revision"], listed["properties"]["title"]) == (9, "Alps")
+
+
+def test_many_writers_at_once_lose_nothing(writer: TestClient, catalogue: Catalogue) -> None:
+    def add(number: int) -> int:
+        body = {"properties": {f"note-{number}": number}}
+        return int(patch(writer, f"{L1C}/items/{ID}", body).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(add, range(24))) == {200}
+    listed = catalogue.get(ID)
+    assert listed is not None
+    assert {f"note-{number}" for number in range(24)} <= set(listed["properties"])
 
 
 def test_a_writer_neither_adds_nor_removes_products(writer: TestClient, catalogue: Catalogue) -> None:
