@@ -23,7 +23,7 @@ from services.logs import with_logs
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.stac.app import create_stac_app
-from services.stac.options import Options
+from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
 from services.zarr import zarr_app
 
@@ -135,6 +135,7 @@ def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> P
         return places_of(connection.scope[BASE], settings, others)
 
     options = Options(
+        links=(LandingLink("related", "../", "application/json", "What else is served here"),),
         forwarded=False,
         origins=settings.cors_origins,
         max_body=settings.max_body,

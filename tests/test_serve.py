@@ -87,6 +87,12 @@ def test_the_index_names_the_parts(served: Served) -> None:
     assert httpx.get(links["data"]).json()["type"] == "Catalog"
 
 
+def test_the_landing_page_leads_to_what_is_beside_it(archive: Archive) -> None:
+    with within(archive) as client:
+        links = {link["rel"]: link["href"] for link in client.get("/stac/").json()["links"]}
+        assert client.get(links["related"]).json() == client.get("/").json()
+
+
 def test_it_is_alive_and_ready(served: Served) -> None:
     assert httpx.get(f"{served.url}/healthz").json() == {"alive": True}
     ready = httpx.get(f"{served.url}/readyz")
