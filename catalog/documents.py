@@ -1,9 +1,10 @@
 """Items as the embedded catalogue keeps them: templates that become answers without parsing JSON.
 
-A template is the item's JSON with marks where stored and served items differ. Marks are control characters, which
-JSON never has: 0x01 where the archive's folder ``products`` goes, 0x02 where the URL of the collection's items goes;
-the parts that 0x00 separates are what comes before the links, the links that are served, what comes after, and the
-links as they were given. An item that has no such template (no links, or odd ones) is kept as its JSON alone.
+A template is the item's JSON with marks where stored and served items differ: the escape of the control character
+0x1e and a letter, P where the archive's folder ``products`` goes, I where the URL of the collection's items goes. Null
+characters, which JSON never has, separate its parts: what comes before the links, the links that are served, what
+comes after, and the links as they were given. An item that has no such template (no links, odd ones, or that character
+in a text) is kept as its JSON alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _PRODUCTS: Final = "\x1eP"
 _ITEMS: Final = "\x1eI"
 _LINKS: Final = "\x1eL"
 _MARK: Final = rb"\u001e"
+_PRODUCTS_MARK: Final = rb"\u001eP"
+_ITEMS_MARK: Final = rb"\u001eI"
+_LINKS_MARK: Final = rb'"\u001eL"'
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -47,8 +51,8 @@ def template(item: Mapping[str, Any]) -> bytes:
     marked = sum(link is None or link["href"].startswith((_PRODUCTS, _ITEMS)) for link in own)
     if None in own or whole.count(_MARK) != marks or shown.count(_MARK) != marked:
         return encode(item)
-    before, after = whole.split(rb'"\u001eL"')
-    return b"\0".join((_as_marks(before), _as_marks(shown[1:-1]), _as_marks(after), encode(links)))
+    before, after = whole.split(_LINKS_MARK)
+    return b"\0".join((before, shown[1:-1], after, encode(links)))
 
 
 def stored(text: bytes) -> bytes:
@@ -57,7 +61,7 @@ def stored(text: bytes) -> bytes:
     if len(parts) == 1:
         return text
     before, _, after, links = parts
-    return b"".join((before.replace(b"\1", b"./"), links, after.replace(b"\1", b"./")))
+    return b"".join((before.replace(_PRODUCTS_MARK, b"./"), links, after.replace(_PRODUCTS_MARK, b"./")))
 
 
 def answer(text: bytes, collection: str, name: str, store: str | None, places: Places) -> bytes:
@@ -77,7 +81,9 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
     if b"\0" not in text:
         return encode(served(decode(text), places))
     here = _here(places, collection)
-    before, own, after, _ = text.replace(b"\1", here.products).replace(b"\2", here.items).split(b"\0")
+    before, own, after, _ = text.split(b"\0")
+    before, after = before.replace(_PRODUCTS_MARK, here.products), after.replace(_PRODUCTS_MARK, here.products)
+    own = own.replace(_ITEMS_MARK, here.items).replace(_PRODUCTS_MARK, here.products)
     links = here.links(name, store)
     return b"".join((before, b"[", links, b"," if own else b"", own, here.further(name, store), b"]", after))
 
@@ -115,7 +121,7 @@ class _Here:
     def further(self, name: str, store: str | None) -> bytes:
         quoted_store = quote(store or "").encode()
         return b"".join(
-            link.replace(rb"\u001eI", name.encode()).replace(rb"\u001eP", quoted_store)
+            link.replace(_ITEMS_MARK, name.encode()).replace(_PRODUCTS_MARK, quoted_store)
             for needs_store, link in self._further
             if store or not needs_store
         )
@@ -143,7 +149,3 @@ def _marked_link(link: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return {**link, "href": _PRODUCTS + href[2:]}
     name = href.removeprefix("./").removesuffix(".json")
     return {**link, "href": _ITEMS + name} if _PLAIN.fullmatch(name) else None
-
-
-def _as_marks(text: bytes) -> bytes:
-    return text.replace(rb"\u001eP", b"\1").replace(rb"\u001eI", b"\2")

@@ -9,7 +9,7 @@ from catalog.documents import stored
 from catalog.packing import SMALL_WINDOW, WINDOW, Dictionaries, shortened, unpack_document
 from catalog.rows import COLUMNS, Row, row
 from catalog.text import decode, encode
-from catalog.versions import family, told
+from catalog.versions import family, told, untold
 
 if TYPE_CHECKING:
     import sqlite3
@@ -154,11 +154,15 @@ def _write(connection: sqlite3.Connection, item: Mapping[str, Any], dictionaries
 
 
 def _alone(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an item as it is while no other version is listed."""
+    """Return an item as `told` returns the only one of a family."""
     try:
-        return told([item])[0] if family(item) is not None else item
+        if family(item) is None:
+            return item
+        made = untold(item)
     except (TypeError, AttributeError, KeyError) as error:
         raise ValueError(f"item {item.get('id')} is not a STAC item: {error}") from error
+    made["properties"]["deprecated"] = bool(made["properties"].get("abut:withdrawn"))
+    return made
 
 
 def _outdated(new: Row, revision: int, store: str | None, created: int | None) -> bool:
