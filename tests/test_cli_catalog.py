@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -262,6 +264,20 @@ def test_an_error_of_the_catalogue_shows_no_secret(tmp_path: Path) -> None:
         ingest(archive, ToySource(TILES[0]), threads=1)
     assert "very-secret" not in str(caught.value)
     assert "very-secret" not in str(check(archive))
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "package", "extra"),
+    [("postgresql://db/stac", "psycopg", "pgstac"), ("https://example.org/stac", "httpx", "services")],
+)
+def test_a_catalogue_that_needs_an_extra_says_which(tmp_path: Path, catalogue: str, package: str, extra: str) -> None:
+    archive = create_archive(tmp_path / "archive", catalogue=catalogue)
+    script = f"import sys; sys.modules[{package!r}] = None; from cli.main import run; sys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "catalog", "info", "--archive", archive.store.url]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"{package} is not installed: pip install 'abut[{extra}]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 # Names of catalogues
