@@ -11,6 +11,7 @@ from abut.errors import AbutError
 EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
     "pcodec": "dense",
+    **dict.fromkeys(("pystac_client", "requests", "rustac"), "client"),
     **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),
     **dict.fromkeys(("anyio", "cql2", "fastapi", "httpx", "jwt", "orjson", "pydantic"), "services"),
     **dict.fromkeys(("pydantic_settings", "stac_fastapi", "starlette", "uvicorn"), "services"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,6 +65,7 @@ def export_geoparquet(
     ExportError
         If there is such a file, the collection is unknown or empty, or items can't be one table.
     """
+    import_module("rustac")  # an extra: better missed now than after a look at all items
     described = next((found for found in catalogue.collections() if found["id"] == collection), None)
     if described is None:
         raise ExportError(f"{target}: the catalogue has no collection {collection!r}")
