@@ -14,7 +14,7 @@ import pytest
 import rustac
 
 import abut
-from abut.errors import ExportError
+from abut.errors import ExportError, ProductNotFoundError
 from abut.store import open_store
 from catalog.export import export_geoparquet, export_static
 from catalog.export.extent import Extent
@@ -395,9 +395,19 @@ def test_exports_to_s3(listed: Listed, s3: S3Server, tmp_path: Path, monkeypatch
         (tmp_path / key).write_bytes(store.get(key))
     root = pystac.Catalog.from_file(str(tmp_path / "catalog.json"))
     assert sorted(made.id for made in root.get_items(recursive=True)) == listed.live
+    (west,), (east,) = listed.named("N0509", "20230823T0955", "32TMM"), listed.named("20230823T0955", "32TNM")
+    key = f"{COLLECTION}/2023-08/{west}.json"
+    given = pystac.Item.from_dict(json.loads(store.get(key)), href=f"{target}/{key}", migrate=False)
+    assert [made.id for made in abut.complete([given])] == [west, east], "holders are read from S3"
+    store.delete([f"{COLLECTION}/2023-08/{east}.json"])
+    with pytest.raises(
+        ProductNotFoundError, match=f"{west}: product {east}, which holds blocks of it, is not at s3://"
+    ):
+        abut.complete([given])
     with pytest.raises(ExportError, match="is not empty"):
         static(listed, target)
     static(listed, target, force=True)
+    assert [made.id for made in abut.complete([given])] == [west, east]
     done = table(listed, f"s3://{s3.bucket}/some/l1c.parquet")
     (tmp_path / "l1c.parquet").write_bytes(open_store(f"s3://{s3.bucket}/some").get("l1c.parquet"))
     assert done.data_bytes == (tmp_path / "l1c.parquet").stat().st_size

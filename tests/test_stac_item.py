@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pystac
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import shape
 
@@ -368,6 +368,7 @@ def test_block_both_held_and_released_is_refused() -> None:
 positions = st.sets(st.tuples(st.integers(0, 11), st.integers(0, 11)), min_size=1)
 
 
+@settings(deadline=None)  # the first example loads the grid, and machines are busy
 @given(data=st.data(), valid=positions, revision=st.integers(1, 10**9), withdrawn=st.booleans())
 def test_holding_survives_the_way_through_an_item_and_json(
     data: st.DataObject, valid: set[Position], revision: int, withdrawn: bool
