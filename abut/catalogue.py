@@ -38,7 +38,7 @@ def scheme_of(catalogue: str) -> str:
         parts = urlsplit(catalogue)
         _ = parts.port
     except ValueError as error:
-        raise InvalidArchiveError(f"catalogue {catalogue!r} is no URL: {error}") from error
+        raise InvalidArchiveError(f"catalogue {without_secrets(catalogue)!r} is no URL: {error}") from error
     if scheme in REMOTE and (not parts.hostname or parts.query or parts.fragment):
         raise InvalidArchiveError(
             f"catalogue {without_secrets(catalogue)!r} is not the URL of a STAC API, such as https://host/stac"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pypgstac.hydration import dehydrate
@@ -145,8 +146,6 @@ def span(first: datetime, parts: str | None) -> tuple[datetime, datetime]:
     if parts is None:
         return first, first
     begin = first.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    if parts == "year":
-        begin = begin.replace(month=1)
-    days = 366 if parts == "year" else 31
-    following = (begin + timedelta(days=days)).replace(day=1)
-    return begin, following - timedelta(microseconds=1)
+    begin, last = (begin, begin.month) if parts == "month" else (begin.replace(month=1), 12)
+    end = begin.replace(month=last, day=monthrange(begin.year, last)[1])
+    return begin, end.replace(hour=23, minute=59, second=59, microsecond=999_999)

@@ -22,6 +22,8 @@ from pypgstac.version import __version__ as PGSTAC_VERSION  # noqa: N812 - it is
 
 from abut.catalogue import POSTGRES, scheme_of, without_secrets
 from abut.errors import CatalogueError, InvalidArchiveError
+from catalog.collection import make_collection
+from catalog.pgstac_write import put_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -200,15 +202,16 @@ def prepare(connection: Connection, url: str, *, create: bool) -> None:
     Raises
     ------
     InvalidArchiveError
-        If a schema is missing or older and `create` is false, or newer than this program.
+        If a schema is missing or older and `create` is false, or newer than this program, or the database has items
+        of another program.
     """
-    if create:
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
-            if _outdated(connection, url):
-                _migrate(connection, url)
-    elif _outdated(connection, url):
-        raise InvalidArchiveError(f"{without_secrets(url)} is no catalogue of this version; `create=True` makes it one")
+    if not _outdated(connection, url):
+        return
+    if not create:
+        raise InvalidArchiveError(f"{without_secrets(url)} is no catalogue, or one of an older version")
+    with writing(connection):
+        if _outdated(connection, url):  # still
+            _migrate(connection, url)
 
 
 def _outdated(connection: Connection, url: str) -> bool:
@@ -246,6 +249,13 @@ def _has(connection: Connection, table: str) -> bool:
 
 def _migrate(connection: Connection, url: str) -> None:
     """Migrate pgstac, on a connection of its own, then the schema beside it."""
+    new = _own_version(connection) == 0
+    if new and _has(connection, "pgstac.items"):
+        (taken,) = connection.execute("SELECT EXISTS (SELECT FROM pgstac.items)").fetchone() or (False,)
+        if taken:
+            raise InvalidArchiveError(
+                f"{without_secrets(url)} has items of another program; give Abut its own database"
+            )
     if _pgstac_version(connection) != PGSTAC_VERSION:
         with ConnectionPool(url, min_size=1, max_size=1, open=True) as pool:
             database = PgstacDB(pool=pool)
@@ -259,6 +269,8 @@ def _migrate(connection: Connection, url: str) -> None:
         connection.execute(statements.replace("<combining>", _combining()).encode())
         connection.execute("INSERT INTO abut.version VALUES (%s)", (number,))
     _register_queryables(connection)
+    if new:
+        put_collection(connection, make_collection().to_dict(include_self_link=False))
 
 
 def _combining() -> str:
