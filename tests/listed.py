@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from abut.archive import Archive, create_archive
+from abut.catalogue import without_secrets
 from abut.tiling import tile
 from catalog import Holding, make_collection, with_holding
 from catalog.opening import open_catalogue
@@ -65,15 +66,15 @@ def holding(tile_id: str, holders: dict[Any, str], *, withdrawn: bool = False) -
     return Holding(revision=3, held=held, holders=holders, withdrawn=withdrawn, updated=LATER + timedelta(days=1))
 
 
-def make_listed(folder: Path) -> Listed:
-    """Make the archive."""
-    archive = create_archive(folder)
+def make_listed(folder: Path, url: str | None = None) -> Listed:
+    """Make the archive, with a catalogue of its own or in a database."""
+    archive = create_archive(folder, catalogue=without_secrets(url) if url else None)
     items = {made["id"]: made for made in products()}
     for name, made in items.items():
         archive.store.put_new(f"products/{name}.json", json.dumps(made).encode())
     collection = make_collection().to_dict(include_self_link=False)
     archive.store.put_new("collection.json", json.dumps(collection).encode())
-    with open_catalogue(archive.catalogue_url) as catalogue:
+    with open_catalogue(url or archive.catalogue_url) as catalogue:
         catalogue.put_collection(collection)
         catalogue.upsert_many(items.values())
     return Listed(archive, items)

@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import pystac
 import pytest
+from pystac.extensions.version import ignore_deprecated
 
+from abut.archive import create_archive
 from cli.main import run
 from cli.search import interval
 from tests.listed import Listed, make_listed
+from tests.postgres import new_database
 from tests.servers import web_server
 from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.postgres import Cluster
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +165,34 @@ def test_fields_leave_the_rest_out(source: list[str], capsys: pytest.CaptureFixt
     for made in features(capsys, *source, "--fields", "-assets,-links"):
         assert not {"assets", "links"} & set(made)
         assert "geometry" in made
+
+
+def test_archives_whose_catalogue_is_in_postgresql_are_searched_and_exported_alike(
+    postgres: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_database(postgres) as url:
+        monkeypatch.setenv("ABUT_CATALOGUE", url)
+        listed = make_listed(tmp_path / "archive", url)
+        source = ["--archive", listed.url]
+        for options, parts in QUESTIONS.values():
+            expected = {name for name in listed.live if any(part in name for part in parts)}
+            assert set(ids(capsys, *source, *options)) == expected
+        assert ids(capsys, *source, "--sortby", "-id", "--limit", "2", "--max-items", "5") == listed.live[:-6:-1]
+        for made in features(capsys, *source, "--tile", "32TMM"):
+            assert {link["href"].rpartition("/")[0] for link in made["links"] if link["rel"] == "self"} == {
+                f"{listed.url}/products"
+            }
+        assert run(["catalog", "export", *source, str(tmp_path / "stac")]) == 0
+        root = pystac.Catalog.from_file(str(tmp_path / "stac" / "catalog.json"))
+        with ignore_deprecated():
+            assert sorted(made.id for made in root.get_items(recursive=True)) == listed.live
+
+
+def test_an_archive_whose_catalogue_is_an_api_is_searched_there(
+    service: str, tmp_path: Path, listed: Listed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_archive(tmp_path / "archive", catalogue=service)
+    assert ids(capsys, "--archive", str(tmp_path / "archive"), "--sortby", "id") == listed.live
 
 
 def test_an_archive_without_catalogue_is_searched_by_its_items(
