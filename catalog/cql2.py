@@ -20,6 +20,12 @@ MAX_DEPTH: Final = 50
 MAX_NODES: Final = 100_000
 """Values of a filter, coordinates included."""
 
+MAX_CONDITIONS: Final = 1_000
+"""Operators and functions of a filter: databases limit the parameters of a statement."""
+
+MAX_VALUES: Final = 10_000
+"""Values that a filter compares with, geometries counted as one each; databases take no more than some 32,000."""
+
 COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 """Operators that compare two values."""
 
@@ -77,7 +83,7 @@ def parsed(expression: str | Mapping[str, Any], language: Literal["cql2-text", "
         raise ValueError(f"filter language {quoted(language)} is neither cql2-text nor cql2-json")
     node = tree_of_json(expression) if isinstance(expression, str) else expression
     _measure(node)
-    return condition(node)
+    return _of_bearable_size(condition(node))
 
 
 def from_query(query: Mapping[str, Any]) -> Node:
@@ -114,16 +120,35 @@ def both(*filters: Node | None) -> Node | None:
 
 def _measure(node: Any) -> None:
     """Refuse what is absurdly large before anything recurses into it."""
-    level, count = [node], 0
+    level, count, operators = [node], 0, 0
     for _ in range(4 * MAX_DEPTH):
         count += len(level)
+        operators += sum(isinstance(part, Mapping) and "op" in part for part in level)
         if count > MAX_NODES:
             raise ValueError(f"filter of more than {MAX_NODES} values")
+        if operators > MAX_CONDITIONS:
+            raise ValueError(f"filter of more than {MAX_CONDITIONS} conditions")
         inner = (part.values() if isinstance(part, Mapping) else part for part in level if _nests(part))
         level = [value for values_of in inner for value in values_of]
         if not level:
             return
     raise ValueError(f"filter nested more than {MAX_DEPTH} levels deep")
+
+
+def _of_bearable_size(made: Node) -> Node:
+    """Return a filter, unless it compares with more values than databases can be handed at once."""
+    compared, todo = 0, [made]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict) and "op" in part:
+            todo += part["args"]
+        elif isinstance(part, list):
+            todo += part
+        else:
+            compared += 1
+    if compared > MAX_VALUES:
+        raise ValueError(f"filter compares with {compared} values, more than {MAX_VALUES}")
+    return made
 
 
 def _nests(part: Any) -> bool:

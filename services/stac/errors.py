@@ -35,6 +35,9 @@ STATUS: Final[Mapping[type[Exception], int]] = {
 }
 """Status by error. `HTTPException` brings its own; `RequestValidationError` is 400; what is not here is 500."""
 
+_UNREADABLE: Final = "There was an error parsing the body"
+"""What FastAPI says of a body that is not UTF-8, is nested too deeply, or has a number of thousands of digits."""
+
 _log: Final = logging.getLogger("abut.services")
 
 
@@ -57,7 +60,10 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _chosen(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler of no other
-    return problem(error.status_code, str(error.detail), error.headers)
+    said = str(error.detail)
+    if said == _UNREADABLE:
+        said = f"body: not JSON that can be read ({' '.join(str(error.__cause__).split())[:200]})"
+    return problem(error.status_code, said, error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
