@@ -100,12 +100,13 @@ def _keys(name: str, parameters: Parameters, *, descending: bool) -> Iterable[Ke
         return
     # Of any kind: numbers, then text, then the rest, as the embedded catalogue has it.
     value = values.plain(name, parameters)
-    kind_of_value = f"jsonb_typeof({value})"
-    rank = f"(CASE {kind_of_value} WHEN 'string' THEN 1 WHEN 'array' THEN 2 WHEN 'object' THEN 2 "
-    yield Key(f"{rank}WHEN 'number' THEN 0 WHEN 'boolean' THEN 0 END)", "int", descending)
+    found = f"jsonb_typeof({value})"
+    rank = f"CASE {found} WHEN 'string' THEN 1 WHEN 'array' THEN 2 WHEN 'object' THEN 2"
+    yield Key(f"({rank} WHEN 'number' THEN 0 WHEN 'boolean' THEN 0 END)", "int", descending)
     logical = f"({values.typed(name, 'boolean', parameters)})::int::float8"
     yield Key(f"coalesce({values.typed(name, 'number', parameters)}, {logical})", "float8", descending)
-    yield Key(f"(({value} #>> '{{}}') COLLATE \"C\")", "text", descending)
+    text = f"CASE WHEN {found} NOT IN ('number', 'boolean') THEN {value} #>> '{{}}' END"
+    yield Key(f'(({text}) COLLATE "C")', "text", descending)
 
 
 def beyond(order: Sequence[Key], place: Sequence[Any], parameters: Parameters, *, backwards: bool) -> str:

@@ -1,15 +1,8 @@
-"""PostgreSQL with pgstac: connections, migrations, and the tables beside pgstac's.
-
-pgstac keeps what can be found, in its own form: without nulls, thinned out by the collection's ``item_assets``, and
-nothing that has no place on the ground. The schema ``abut`` has what pgstac has no place for: each item as it was
-handed in (``abut.items.document``, as `catalog.documents` keeps it), the revision rule, families of versions, and
-withdrawn items, which are not in ``pgstac.items`` so that no search finds them.
-"""
+"""PostgreSQL with pgstac: connections, and bringing a database to the version of this program."""
 
 from __future__ import annotations
 
 import contextlib
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -23,15 +16,13 @@ from pypgstac.version import __version__ as PGSTAC_VERSION  # noqa: N812 - it is
 from abut.catalogue import POSTGRES, scheme_of, without_secrets
 from abut.errors import CatalogueError, InvalidArchiveError
 from catalog.collection import make_collection
+from catalog.pgstac_tables import MIGRATIONS, QUERYABLES, SCHEMA_VERSION
 from catalog.pgstac_write import put_collection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 type Connection = psycopg.Connection[TupleRow]
-
-SCHEMA_VERSION: Final = 1
-"""Version of the tables of the schema ``abut``, in ``abut.version``."""
 
 WRITERS: Final = 0x41425554
 """Key of the advisory lock that one writer holds at a time: the letters ABUT."""
@@ -40,101 +31,6 @@ BUSY_TIMEOUT: Final = 60
 """Seconds to wait for another writer, and for a writer that has fallen silent in a transaction."""
 
 _CONNECT_TIMEOUT: Final = 10
-
-_MIGRATIONS: Final = (
-    r"""
-    CREATE TABLE abut.items (
-        collection text COLLATE "C" NOT NULL,
-        id text COLLATE "C" NOT NULL,
-        store text,
-        revision bigint NOT NULL,
-        created bigint,
-        withdrawn boolean NOT NULL,
-        family text COLLATE "C",
-        first_moment bigint NOT NULL,
-        last_moment bigint NOT NULL,
-        west float8,
-        east float8,
-        south float8,
-        north float8,
-        facts jsonb NOT NULL,
-        document bytea NOT NULL,
-        PRIMARY KEY (collection, id)
-    );
-    CREATE INDEX items_family ON abut.items (family) WHERE family IS NOT NULL;
-    -- What handles an exception can't run in parallel.
-    CREATE FUNCTION abut.instant(value jsonb) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-    BEGIN
-        RETURN CASE
-            WHEN jsonb_typeof(value) = 'string'
-                AND value #>> '{}' ~* '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)$'
-            THEN (value #>> '{}')::timestamptz
-        END;
-    EXCEPTION WHEN data_exception THEN RETURN NULL;
-    END $$;
-    CREATE FUNCTION abut.calculated(operator text, a float8, b float8) RETURNS float8
-    LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-    BEGIN
-        RETURN CASE operator
-            WHEN '+' THEN a + b WHEN '-' THEN a - b WHEN '*' THEN a * b WHEN '/' THEN a / b
-            WHEN 'div' THEN trunc(a / b) WHEN '%' THEN a - b * trunc(a / b) WHEN '^' THEN power(a, b)
-        END;
-    EXCEPTION WHEN data_exception THEN RETURN NULL;
-    END $$;
-    -- As Unicode folds case: by way of upper case, where one letter may become two. What that tells apart or merges
-    -- wrongly is exchanged before and after: a capital sharp s, a dotless i, a sigma at the end of a word.
-    DO $do$ BEGIN
-        EXECUTE format(
-            'CREATE FUNCTION abut.folded(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ '
-            'SELECT translate(lower(upper(translate(value, U&''\1E9E\0131'', U&''\00DF\E000'') COLLATE %1$s) '
-            'COLLATE %1$s), U&''\03C2\E000'', U&''\03C3\0131'') $$',
-            coalesce((SELECT '"und-x-icu"' FROM pg_collation WHERE collname = 'und-x-icu' LIMIT 1), '"default"')
-        );
-    END $do$;
-    CREATE FUNCTION abut.unaccented(value text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT regexp_replace(normalize(value, NFKD), '[<combining>]', '', 'g')
-    $$;
-    -- Relations that fail on invalid geometries are unknown.
-    CREATE FUNCTION abut.related(relation text, a geometry, b geometry) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE STRICT AS $$
-    BEGIN
-        RETURN CASE relation
-            WHEN 's_disjoint' THEN ST_Disjoint(a, b) WHEN 's_touches' THEN ST_Touches(a, b)
-            WHEN 's_crosses' THEN ST_Crosses(a, b) WHEN 's_overlaps' THEN ST_Overlaps(a, b)
-            WHEN 's_within' THEN ST_Within(a, b) WHEN 's_contains' THEN ST_Contains(a, b)
-            WHEN 's_equals' THEN ST_Equals(a, b)
-        END;
-    EXCEPTION WHEN internal_error THEN RETURN NULL;
-    END $$;
-    CREATE FUNCTION abut.overlapping(a jsonb, b jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT EXISTS (
-            SELECT FROM jsonb_array_elements(a) AS x (value) JOIN jsonb_array_elements(b) AS y (value) USING (value)
-        )
-    $$;
-    GRANT USAGE ON SCHEMA abut TO pgstac_read, pgstac_ingest;
-    GRANT SELECT ON abut.version, abut.items TO pgstac_read, pgstac_ingest;
-    GRANT INSERT, UPDATE, DELETE ON abut.items TO pgstac_ingest;
-    COMMENT ON SCHEMA abut IS 'Items of an archive, beside pgstac';
-    COMMENT ON COLUMN abut.items.document IS 'The item, in pieces that become answers; pgstac.items has it to look at';
-    COMMENT ON COLUMN abut.items.first_moment IS 'Microseconds since 1970';
-    COMMENT ON COLUMN abut.items.west IS '-180 to 180; east goes on where the item crosses 180 degrees';
-    COMMENT ON COLUMN abut.items.facts IS 'What items are counted by: few properties, which are quick to read';
-    COMMENT ON COLUMN abut.items.withdrawn IS 'Withdrawn items are not in pgstac.items';
-    """,
-)
-"""Statements that lead from each version to the next. Documents are what `catalog.documents.template` makes."""
-
-QUERYABLES: Final = {
-    "grid:code": ("string", "to_text", "BTREE"),
-    "eo:cloud_cover": ("number", "to_float", "BTREE"),
-    "s2:datatake_id": ("string", "to_text", "BTREE"),
-    "sat:relative_orbit": ("number", "to_float", "BTREE"),
-    "platform": ("string", "to_text", None),
-    "processing:version": ("string", "to_text", None),
-    "s2:datastrip_id": ("string", "to_text", None),
-    "deprecated": ("boolean", "to_text", None),
-}
-"""Properties that pgstac is told of: type, how it reads them, and kind of index; none where many items share values."""
 
 
 def connect(url: str) -> Connection:
@@ -265,20 +161,12 @@ def _migrate(connection: Connection, url: str) -> None:
                 database.disconnect()
     connection.execute("CREATE SCHEMA IF NOT EXISTS abut")
     connection.execute("CREATE TABLE IF NOT EXISTS abut.version (number integer PRIMARY KEY)")
-    for number, statements in enumerate(_MIGRATIONS[_own_version(connection) :], _own_version(connection) + 1):
-        connection.execute(statements.replace("<combining>", _combining()).encode())
+    for number, statements in enumerate(MIGRATIONS[_own_version(connection) :], _own_version(connection) + 1):
+        connection.execute(statements.encode())
         connection.execute("INSERT INTO abut.version VALUES (%s)", (number,))
     _register_queryables(connection)
     if new:
         put_collection(connection, make_collection().to_dict(include_self_link=False))
-
-
-def _combining() -> str:
-    """Return the accents of Unicode's first plane, as ranges of a regular expression."""
-    letters = [number for number in range(0x300, 0x10000) if unicodedata.combining(chr(number))]
-    starts = [number for number in letters if number - 1 not in letters]
-    ends = [number for number in letters if number + 1 not in letters]
-    return "".join(rf"\u{start:04x}-\u{end:04x}" for start, end in zip(starts, ends, strict=True))
 
 
 def _register_queryables(connection: Connection) -> None:

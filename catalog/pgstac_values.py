@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from catalog.pgstac_schema import QUERYABLES
+from catalog.pgstac_tables import QUERYABLES
 from catalog.queryables import KINDS, Kind
 
 COLUMNS: Final = {"id": 'i.id COLLATE "C"', "collection": 'i.collection COLLATE "C"', "datetime": "i.datetime"}

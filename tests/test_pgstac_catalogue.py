@@ -27,7 +27,8 @@ from catalog.collection import make_collection
 from catalog.item import COLLECTION_ID
 from catalog.opening import open_catalogue
 from catalog.pgstac import PgstacCatalogue, open_pgstac
-from catalog.pgstac_schema import QUERYABLES, SCHEMA_VERSION, writing
+from catalog.pgstac_schema import writing
+from catalog.pgstac_tables import QUERYABLES, SCHEMA_VERSION
 from catalog.versions import untold
 from ingest.safe import find_granules
 from tests.catalog_products import item, store

@@ -44,7 +44,7 @@ WRITERS: Final = 2
 PATIENCE: Final = 20.0
 """Seconds that a request waits for a connection."""
 
-LONGEST: Final = 60
+LONGEST: Final = 60.0
 """Seconds after which the database gives up a statement that reads."""
 
 _TRIES: Final = 3
@@ -94,6 +94,8 @@ class PgstacBackend:
     """Connections that read at a time."""
     patience: float = PATIENCE
     """Seconds that a request waits for a connection."""
+    longest: float = LONGEST
+    """Seconds after which the database gives up a statement that reads."""
     _app: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(state=SimpleNamespace()))
     _writers: list[PgstacCatalogue] = field(default_factory=list)
     _limit: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(WRITERS))
@@ -124,7 +126,7 @@ class PgstacBackend:
             {
                 "application_name": "abut",
                 "timezone": "UTC",
-                "statement_timeout": f"{LONGEST}s",
+                "statement_timeout": f"{self.longest * 1000:.0f}ms",
                 # Values decide which partitions and indexes are used; compiling, and starting more processes, takes
                 # longer than it saves.
                 "plan_cache_mode": "force_custom_plan",
@@ -222,11 +224,13 @@ class PgstacBackend:
         for tries_left in reversed(range(_TRIES)):
             try:
                 async with self._app.state.readpool.acquire(timeout=self.patience) as connection:
-                    return cast("list[Any]", await connection.fetch(statement, *values, timeout=LONGEST + PATIENCE))
+                    return cast(
+                        "list[Any]", await connection.fetch(statement, *values, timeout=self.longest + PATIENCE)
+                    )
             except TimeoutError as error:
                 raise ConnectionError("the database did not answer in time, or had no connection free") from error
             except asyncpg.QueryCanceledError as error:
-                raise ConnectionError(f"the database did not answer in {LONGEST} s") from error
+                raise ConnectionError(f"the database did not answer in {self.longest} s") from error
             except asyncpg.DataError as error:
                 raise ValueError(f"the database can't compare with this: {_line(error)}") from error
             except (*_TAKEN_BACK, *_GONE) as error:
