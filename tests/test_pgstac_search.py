@@ -268,7 +268,7 @@ def test_more_matches_than_are_counted_have_no_number(find: Find, monkeypatch: p
 @pytest.mark.parametrize(
     "fields",
     [Fields(), Fields(frozenset({"properties.label", "assets.photo"})), Fields(frozenset(), frozenset({"assets"}))],
-    ids=str,
+    ids=["all", "some", "without some"],
 )
 def test_items_are_as_the_plain_reference_serves_them(
     find: Find, everything: list[dict[str, Any]], fields: Fields
