@@ -31,10 +31,7 @@ COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
 }
 """Column and kind by name of property."""
 
-GEOMETRY: Final = "(SELECT geometry FROM details WHERE rid = i.rid)"
-"""Geometry of an item, as WKB."""
-
-_PROPERTIES: Final = "(SELECT properties FROM details WHERE rid = i.rid)"
+_GEOMETRY: Final = "(SELECT geometry FROM details WHERE rid = i.rid)"
 _ALWAYS: Final = 2**62
 _TIMES: Final = {
     "t_after": "{l0} > {r1}",
@@ -85,7 +82,8 @@ class Compiler:
     def area(self, area: Area, operator: str = "s_intersects") -> Sql:
         """Return the condition on the relation of an item's geometry to an area: its box first, then exactly."""
         self.shapes.append(area.geometry)
-        exact = f"relation('{operator}', ?, {GEOMETRY})", [len(self.shapes) - 1]
+        where = _GEOMETRY if len(self.shapes) == 1 else "i.rid"
+        exact = f"relation('{operator}', ?, {where})", [len(self.shapes) - 1]
         if operator == "s_disjoint":
             return exact
         if operator == "s_intersects":
@@ -110,14 +108,14 @@ class Compiler:
     def _property(self, name: str, kind: Kind | None) -> Sql:
         if name in COLUMNS:
             return f"i.{COLUMNS[name][0]}", []
-        return f"property(?, ?, {_PROPERTIES})", [name, kind or KINDS.get(name) or "any"]
+        return "property(?, ?, i.rid)", [name, kind or KINDS.get(name) or "any"]
 
     def _is_null(self, node: Any) -> Sql:
         if isinstance(node, Mapping) and node.get("property") == "geometry":
             return "i.west IS NULL", []
         kind = kind_of(node)
         if isinstance(node, Mapping) and "property" in node and node["property"] not in COLUMNS:
-            return f"property(?, 'any', {_PROPERTIES}) IS NULL", [node["property"]]
+            return "property(?, 'any', i.rid) IS NULL", [node["property"]]
         return formatted("({}) IS NULL", [self.value(node, kind)])
 
     def _comparison(self, operator: str, arguments: Sequence[Any]) -> Sql:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Reader:
     """The connection."""
     shapes: Sequence[Any] = ()
     """Prepared geometries of the statement that runs."""
+    _geometry: tuple[int | None, Any] = (None, None)
+    _properties: tuple[int | None, Any] = (None, None)
     _dictionaries: dict[int, Dictionaries] = field(default_factory=dict)
 
     def dictionaries(self, number: int) -> Dictionaries:
@@ -49,37 +52,55 @@ class Reader:
             self._dictionaries[number] = Dictionaries(*self.connection.execute(statement, (number,)).fetchone())
         return self._dictionaries[number]
 
+    def begin(self, shapes: Sequence[Any]) -> None:
+        """Be ready for a statement that names these geometries by number."""
+        for one in shapes:
+            shapely.prepare(one)
+        self.shapes = shapes
+        self._geometry = self._properties = (None, None)
+
+    def geometry(self, row: int) -> Any:
+        """Return the geometry of an item; that of the last row is at hand, as it is often asked for again."""
+        if row != self._geometry[0]:
+            (wkb,) = self.connection.execute("SELECT geometry FROM details WHERE rid = ?", (row,)).fetchone()
+            self._geometry = row, None if wkb is None else shapely.from_wkb(wkb)
+        return self._geometry[1]
+
+    def properties(self, row: int) -> Any:
+        """Return the properties of an item that have no column; those of the last row are at hand too."""
+        if row != self._properties[0]:
+            (data,) = self.connection.execute("SELECT properties FROM details WHERE rid = ?", (row,)).fetchone()
+            self._properties = row, decode(unpack_properties(data, self.dictionaries))
+        return self._properties[1]
+
     def document(self, data: bytes) -> bytes:
         """Return the template of an item."""
         return unpack_document(data, self.dictionaries)
-
-    def properties(self, data: bytes) -> bytes:
-        """Return the JSON of an item's other properties."""
-        return unpack_properties(data, self.dictionaries)
 
 
 def reader(connection: sqlite3.Connection) -> Reader:
     """Give a connection the functions that statements call.
 
-    ``relation(name, number, wkb)`` of an item's geometry to one of `Reader.shapes`; ``property(name, kind, packed)``,
-    null where an item has none of that kind; ``likes(text, pattern)``, ``casei(text)``, ``accenti(text)``,
-    ``arithmetic(operator, a, b)``; ``arrays(operator, a, b)`` of JSON arrays.
+    ``relation(name, number, where)`` of an item's geometry, given as WKB or by its row, to one of `Reader.shapes`;
+    ``property(name, kind, row)``, null where an item has none of that kind; ``likes(text, pattern)``,
+    ``casei(text)``, ``accenti(text)``, ``arithmetic(operator, a, b)``; ``arrays(operator, a, b)`` of JSON arrays.
+
+    Rows are looked up here, not by subqueries: SQLite needs ever more time for each of many.
     """
     made = Reader(connection)
-    cached: list[Any] = [None, None]
 
-    def relation(name: str, number: int, wkb: bytes | None) -> bool | None:
-        if wkb is None:
+    def relation(name: str, number: int, where: bytes | int | None) -> bool | None:
+        if isinstance(where, int):
+            geometry = made.geometry(where)
+        else:
+            geometry = None if where is None else shapely.from_wkb(where)
+        if geometry is None:
             return None
         # Seen from the geometry that is given, which is prepared.
-        return relate(_INVERSE.get(name, name), made.shapes[number], shapely.from_wkb(wkb))
+        return relate(_INVERSE.get(name, name), made.shapes[number], geometry)
 
-    def property_of(name: str, kind: str, packed: bytes | None) -> Any:
-        if packed is None:
-            return None
-        if cached[0] != packed:  # one item is often asked for several properties
-            cached[:] = [packed, decode(made.properties(packed))]
-        return as_kind(_found(cached[1], name), kind)
+    def property_of(name: str, kind: str, row: int) -> Any:
+        return as_kind(_found(made.properties(row), name), kind)
 
     for name, count, function in (
         ("relation", 3, relation),
@@ -92,13 +113,6 @@ def reader(connection: sqlite3.Connection) -> Reader:
     ):
         connection.create_function(name, count, function, deterministic=name not in {"relation", "property"})
     return made
-
-
-def prepared(shapes: Sequence[Any]) -> Sequence[Any]:
-    """Prepare geometries for many tests."""
-    for one in shapes:
-        shapely.prepare(one)
-    return shapes
 
 
 def relate(name: str, first: Any, second: Any) -> bool | None:
@@ -181,8 +195,8 @@ _OPERATIONS: Final[dict[str, Callable[[float, float], Any]]] = {
     "-": lambda a, b: a - b,
     "*": lambda a, b: a * b,
     "/": lambda a, b: a / b,
-    "%": lambda a, b: a - b * int(a / b),
-    "div": lambda a, b: float(int(a / b)),
+    "%": math.fmod,
+    "div": lambda a, b: float(math.trunc(a / b)),
     "^": lambda a, b: a**b,
 }
 

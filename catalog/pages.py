@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from catalog.search import Search, SortKey
 
 _NEVER_NULL: Final = frozenset({"datetime", "id", "collection"})
-_PROPERTY: Final = "property(?, 'any', (SELECT properties FROM details WHERE rid = i.rid))"
+_PROPERTY: Final = "property(?, 'any', i.rid)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from catalog.cql2_sql import Compiler, joined
-from catalog.functions import prepared
 from catalog.ground import Area, box_area, geometry_area
 from catalog.hints import hints
 from catalog.literals import microseconds
@@ -135,7 +134,7 @@ def conditions(search: Search) -> Conditions:
 
 def plan(made: Conditions, reader: Reader) -> Plan:
     """Decide how to answer; geometries are at hand for the statement afterwards."""
-    reader.shapes = prepared(made.shapes)
+    reader.begin(made.shapes)
     where, parameters = made.sql
     for column, index in _KEYS.items():
         if column in made.keys:

@@ -35,6 +35,9 @@ BUSY_TIMEOUT: Final = 60.0
 PAGE_SIZE: Final = 8_192
 """Bytes of a page: several documents fit, of which there would be one on a page of the usual size."""
 
+MAX_LOG: Final = 64 * 2**20
+"""Bytes that the write-ahead log keeps when it starts anew."""
+
 CACHE: Final = 8_000
 """KiB of pages that a connection keeps."""
 
@@ -165,6 +168,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA foreign_keys = 1")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG}")
     connection.execute(f"PRAGMA cache_size = -{CACHE}")
     if (version := _version(connection, path)) == SCHEMA_VERSION:
         return
