@@ -15,6 +15,7 @@ from shapely.geometry import shape
 from catalog import pgstac_values as values
 from catalog.cql2 import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from catalog.cql2_values import kind_of
+from catalog.literals import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ _TEMPORAL: Final = {
 }
 """By the first (l) and last (h) instant of the left (l) and right (r) argument."""
 
+_FOLDING: Final = {"casei": "folded", "accenti": "unaccented"}
 _UNKNOWN: Final[tuple[Kind, ...]] = ("number", "text", "boolean")
 """What two properties of unknown kind are compared as, if both are."""
 
@@ -86,29 +88,31 @@ def _kind(arguments: list[Any]) -> Kind | None:
     return next(filter(None, map(kind_of, arguments)), None)
 
 
-def _value(node: Any, kind: Kind, parameters: Parameters) -> str:
-    """Return the SQL of an expression of a kind."""
+def _value(node: Any, kind: Kind, parameters: Parameters, *, ordered: bool = True) -> str:
+    """Return the SQL of an expression of a kind; text in order of its code points, or without order."""
     if isinstance(node, bool):
         return parameters.add(node, "boolean")
     if isinstance(node, int | float):
         return values.number(node, parameters)
     if isinstance(node, str):
-        return values.text(node, parameters)
+        return values.text(node, parameters, ordered=ordered)
     if "timestamp" in node:
-        return values.instant(node["timestamp"], parameters)
+        return values.instant(instant(node["timestamp"]), parameters)
     if "property" in node:
-        return values.typed(node["property"], kind, parameters)
+        return values.typed(node["property"], kind, parameters, ordered=ordered)
     name = node["op"]
-    if name in {"casei", "accenti"}:
-        function = {"casei": "folded", "accenti": "unaccented"}[name]
-        return f'(abut.{function}({_value(node["args"][0], "text", parameters)}) COLLATE "C")'
+    if name in _FOLDING:
+        made = f"abut.{_FOLDING[name]}({_value(node['args'][0], 'text', parameters, ordered=False)})"
+        return f'({made} COLLATE "C")' if ordered else made
     left, right = (_value(argument, "number", parameters) for argument in node["args"])
     return f"abut.calculated({parameters.add(name, 'text')}, {left}, {right})"
 
 
 def _comparison(operator: str, arguments: list[Any], parameters: Parameters) -> str:
+    ordered = operator not in {"=", "<>"}
+
     def compared(kind: Kind) -> str:
-        first, *rest = (_value(argument, kind, parameters) for argument in arguments)
+        first, *rest = (_value(argument, kind, parameters, ordered=ordered) for argument in arguments)
         return f"({first} {operator} {' AND '.join(rest)})"
 
     kind = _kind(arguments)
@@ -120,15 +124,14 @@ def _in(arguments: list[Any], parameters: Parameters) -> str:
     if not listed:
         return "false"
     kind = _kind([first, *listed]) or "text"
-    made = ", ".join(_value(value, kind, parameters) for value in listed)
-    return f"({_value(first, kind, parameters)} IN ({made}))"
+    made = ", ".join(_value(value, kind, parameters, ordered=False) for value in listed)
+    return f"({_value(first, kind, parameters, ordered=False)} IN ({made}))"
 
 
 def _pattern(node: Any, parameters: Parameters) -> str:
     """Return the SQL of a pattern; a backslash that escapes nothing stands for itself."""
     if not isinstance(node, str):
-        name = {"casei": "folded", "accenti": "unaccented"}[node["op"]]
-        return f'(abut.{name}({_pattern(node["args"][0], parameters)}) COLLATE "C")'
+        return f'(abut.{_FOLDING[node["op"]]}({_pattern(node["args"][0], parameters)}) COLLATE "C")'
     return values.text(re.sub(r"\\([%_\\])|\\", lambda found: found[0] if found[1] else r"\\", node), parameters)
 
 
@@ -176,9 +179,10 @@ def _temporal(name: str, arguments: list[Any], parameters: Parameters) -> str:
 
 def _end(node: Any, parameters: Parameters, *, last: bool) -> str:
     """Return the first or last instant of an argument, or of an end of an interval."""
+    if node == "..":
+        return f"'{'' if last else '-'}infinity'::timestamptz"
     if not isinstance(node, dict):
-        always = "infinity" if last else "-infinity"
-        return values.instant(always if node == ".." else node, parameters)
+        return values.instant(instant(node), parameters)
     if "interval" in node:
         return _end(node["interval"][last], parameters, last=last)
     if node.get("property") == "datetime":

@@ -8,13 +8,14 @@ each other; so the statements here read ``pgstac.items`` themselves, through pgs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from shapely.geometry import shape
 
 from catalog import pages, tokens
 from catalog import pgstac_values as values
-from catalog.literals import box_geometry, quoted, timestamp
+from catalog.literals import box_geometry, instant, quoted, timestamp
 from catalog.pgstac_cql2 import condition, geometry
 from catalog.pgstac_values import Parameters
 from catalog.rows import PROMOTED
@@ -44,7 +45,7 @@ _VALUES: Final[dict[str, tuple[type, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One expression to sort by; nulls come last either way."""
+    """One expression to sort by; items without a value come last either way."""
 
     expression: str
     """SQL on ``i``."""
@@ -52,11 +53,14 @@ class Key:
     """Type of PostgreSQL of its values as tokens have them."""
     descending: bool
     """Largest first."""
+    nullable: bool = True
+    """Whether items may lack it."""
 
     def order(self, expression: str, *, backwards: bool) -> str:
         """Return the part of ORDER BY, for pages forwards or backwards."""
         direction = "DESC" if self.descending is not backwards else "ASC"
-        return f"{expression} {direction} NULLS {'FIRST' if backwards else 'LAST'}"
+        nulls = f" NULLS {'FIRST' if backwards else 'LAST'}" if self.nullable else ""  # else as indexes have it
+        return f"{expression} {direction}{nulls}"
 
 
 def where(search: Search, parameters: Parameters) -> str:
@@ -67,9 +71,9 @@ def where(search: Search, parameters: Parameters) -> str:
     if search.ids is not None:
         parts.append(f"i.id = ANY({parameters.add(list(search.ids), 'text[]')})")
     if search.start is not None:
-        parts.append(f"i.end_datetime >= {values.instant(timestamp(search.start), parameters)}")
+        parts.append(f"i.end_datetime >= {values.instant(search.start, parameters)}")
     if search.stop is not None:
-        parts.append(f"i.datetime <= {values.instant(timestamp(search.stop), parameters)}")
+        parts.append(f"i.datetime <= {values.instant(search.stop, parameters)}")
     if search.bbox is not None:
         parts.append(f"ST_Intersects(i.geometry, {geometry(box_geometry(search.bbox), parameters)})")
     if search.intersects is not None:
@@ -93,7 +97,7 @@ def order_of(sortby: Sequence[SortKey], parameters: Parameters) -> list[Key]:
 def _keys(name: str, parameters: Parameters, *, descending: bool) -> Iterable[Key]:
     kind = _SORTED.get(name)
     if kind is not None and kind in _TYPES:
-        yield Key(values.typed(name, kind, parameters), _TYPES[kind], descending)
+        yield Key(values.typed(name, kind, parameters), _TYPES[kind], descending, name not in values.COLUMNS)
         return
     if kind == "boolean":
         yield Key(f"({values.typed(name, 'boolean', parameters)})::int", "int", descending)
@@ -141,7 +145,9 @@ def _placeholder(key: Key, value: Any, parameters: Parameters) -> str | None:
         return None
     if key.kind == "text":
         return values.text(value, parameters)
-    return values.instant(value, parameters) if key.kind == "timestamptz" else parameters.add(value, key.kind)
+    if key.kind == "timestamptz":
+        return values.instant(instant(value), parameters)
+    return parameters.add(value, key.kind)
 
 
 def _further(key: Key, placeholder: str | None, *, backwards: bool, equal: str = "") -> str | None:
@@ -149,7 +155,7 @@ def _further(key: Key, placeholder: str | None, *, backwards: bool, equal: str =
     if placeholder is None:
         return f"{key.expression} IS NOT NULL" if backwards and not equal else None
     comparison = f"{key.expression} {'<' if key.descending is not backwards else '>'}{equal} {placeholder}"
-    return comparison if backwards or key.expression == "i.datetime" else f"({comparison} OR {key.expression} IS NULL)"
+    return comparison if backwards or not key.nullable else f"({comparison} OR {key.expression} IS NULL)"
 
 
 def place_of(search: Search) -> Place | None:
@@ -173,7 +179,8 @@ def place_of(search: Search) -> Place | None:
 def token(values_of_keys: Sequence[Any], search: Search, *, backward: bool) -> str:
     """Return the token of the page after a place in a search, or before it."""
     order = order_of(search.sortby, Parameters())
-    return tokens.token(Place(tuple(values_of_keys), backward), signature(order))
+    place = tuple(timestamp(value) if isinstance(value, datetime) else value for value in values_of_keys)
+    return tokens.token(Place(place, backward), signature(order))
 
 
 def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
@@ -184,7 +191,7 @@ def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
 def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     """Return the statement of one page and one item more, and its values.
 
-    Its rows are the values of the sort keys as text or numbers, then collection, id, store and document of the item.
+    Its rows are the values of the sort keys, then collection, id, store and document of the item.
     """
     parameters = Parameters()
     condition = where(search, parameters)
@@ -195,7 +202,7 @@ def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     made = ", ".join(f"{key.expression} AS k{number}" for number, key in enumerate(order))
     sorting = ", ".join(key.order(key.expression, backwards=backwards) for key in order)
     again = ", ".join(key.order(f"p.k{number}", backwards=backwards) for number, key in enumerate(order))
-    shown = ", ".join(f"p.k{number}{'::text' * (key.kind == 'timestamptz')}" for number, key in enumerate(order))
+    shown = ", ".join(f"p.k{number}" for number in range(len(order)))
     limit = parameters.add(search.limit + 1, "int")
     # The page first, and only then its documents: sorting them all would take long.
     # S608: what is put into this statement was made here; values are parameters.

@@ -56,12 +56,25 @@ _VERSION_1: Final = r"""
         END;
     EXCEPTION WHEN data_exception THEN RETURN NULL;
     END $$;
+    -- The exact remainder, as C has it, by whole numbers: PostgreSQL has none of floating point.
+    CREATE FUNCTION abut.parts(value float8, OUT mantissa numeric, OUT exponent int)
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT sign(value)::int * ((bits & 4503599627370495) + CASE WHEN power > 0 THEN 4503599627370496 ELSE 0 END),
+            greatest(power, 1) - 1075
+        FROM (SELECT ('x' || encode(float8send(abs(value)), 'hex'))::bit(64)::bigint AS bits) AS b,
+            LATERAL (SELECT (bits >> 52)::int AS power) AS p
+    $$;
+    CREATE FUNCTION abut.remainder(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT mod(x.mantissa * power(2::numeric, x.exponent - least), y.mantissa * power(2::numeric, y.exponent - least)
+            )::float8 * power(2::float8, least)
+        FROM abut.parts(a) AS x, abut.parts(b) AS y, LATERAL (SELECT least(x.exponent, y.exponent)) AS l (least)
+    $$;
     CREATE FUNCTION abut.calculated(operator text, a float8, b float8) RETURNS float8
     LANGUAGE plpgsql IMMUTABLE STRICT AS $$
     BEGIN
         RETURN CASE operator
             WHEN '+' THEN a + b WHEN '-' THEN a - b WHEN '*' THEN a * b WHEN '/' THEN a / b
-            WHEN 'div' THEN trunc(a / b) WHEN '%' THEN a - b * trunc(a / b) WHEN '^' THEN power(a, b)
+            WHEN 'div' THEN trunc(a / b) WHEN '%' THEN abut.remainder(a, b) WHEN '^' THEN power(a, b)
         END;
     EXCEPTION WHEN data_exception THEN RETURN NULL;
     END $$;

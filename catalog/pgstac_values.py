@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from catalog.pgstac_tables import QUERYABLES
 from catalog.queryables import KINDS, Kind
 
-COLUMNS: Final = {"id": 'i.id COLLATE "C"', "collection": 'i.collection COLLATE "C"', "datetime": "i.datetime"}
+if TYPE_CHECKING:
+    from datetime import datetime
+
+COLUMNS: Final = {"id": "i.id", "collection": "i.collection", "datetime": "i.datetime"}
 """Properties that pgstac has columns for."""
 
 _TYPES: Final[dict[Kind, str]] = {"text": "string", "number": "number", "boolean": "boolean", "array": "array"}
@@ -27,9 +30,10 @@ class Parameters:
         return f"${len(self.values)}::{kind}"
 
 
-def text(value: str, parameters: Parameters) -> str:
-    """Return a text, in order of its code points."""
-    return f'({parameters.add(value, "text")} COLLATE "C")'
+def text(value: str, parameters: Parameters, *, ordered: bool = True) -> str:
+    """Return a text, in order of its code points; without order, for comparisons that indexes can answer."""
+    placeholder = parameters.add(value, "text")
+    return f'({placeholder} COLLATE "C")' if ordered else placeholder
 
 
 def number(value: float, parameters: Parameters) -> str:
@@ -37,9 +41,9 @@ def number(value: float, parameters: Parameters) -> str:
     return parameters.add(float(value), "float8")
 
 
-def instant(value: str, parameters: Parameters) -> str:
-    """Return an instant, in RFC 3339."""
-    return f"({parameters.add(value, 'text')}::timestamptz)"
+def instant(value: datetime, parameters: Parameters) -> str:
+    """Return an instant."""
+    return parameters.add(value, "timestamptz")
 
 
 def plain(name: str, parameters: Parameters) -> str:
@@ -56,23 +60,25 @@ def kind(name: str) -> Kind | None:
     return KINDS.get(name)
 
 
-def typed(name: str, wanted: Kind, parameters: Parameters) -> str:
-    """Return a property as a value of a kind."""
+def typed(name: str, wanted: Kind, parameters: Parameters, *, ordered: bool = True) -> str:
+    """Return a property as a value of a kind; text in order of its code points, or without order."""
+    read = _read(name, wanted, parameters)
+    return f'({read} COLLATE "C")' if wanted == "text" and ordered else read
+
+
+def _read(name: str, wanted: Kind, parameters: Parameters) -> str:
     if name in COLUMNS:
         return COLUMNS[name]
     if name in QUERYABLES and _TYPES.get(wanted) == QUERYABLES[name][0] != "boolean":
         # Exactly the expressions of pgstac's indexes. Items are refused whose values have another type.
-        wrapper = QUERYABLES[name][1]
-        read = f"pgstac.{wrapper}(i.content -> 'properties' -> '{name}')"
-        return f'({read} COLLATE "C")' if wanted == "text" else read
+        return f"pgstac.{QUERYABLES[name][1]}(i.content -> 'properties' -> '{name}')"
     value = plain(name, parameters)
     if wanted == "instant":
         return f"abut.instant({value})"
-    if wanted == "array":
-        return f"(CASE jsonb_typeof({value}) WHEN 'array' THEN {value} END)"
     read = {
-        "text": f"({value} #>> '{{}}') COLLATE \"C\"",
+        "text": f"({value} #>> '{{}}')",
         "number": f"({value})::float8",
         "boolean": f"({value})::boolean",
+        "array": value,
     }[wanted]
     return f"(CASE jsonb_typeof({value}) WHEN '{_TYPES[wanted]}' THEN {read} END)"

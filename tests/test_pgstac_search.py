@@ -98,7 +98,7 @@ def agrees(find: Find, everything: list[dict[str, Any]]) -> Agrees:
         language = "cql2-text" if isinstance(condition, str) else "cql2-json"
         search = Search(filter=parsed(condition, language), limit=1000)  # type: ignore[arg-type]  # one of its two
         expected = names(found(everything, search))
-        assert names_of(find(search)) == expected
+        assert names_of(find(search)) == expected, json.dumps(condition)
 
     return check
 
