@@ -35,6 +35,9 @@ STATUS: Final[Mapping[type[Exception], int]] = {
 }
 """Status by error. `HTTPException` brings its own; `RequestValidationError` is 400; what is not here is 500."""
 
+_LONGEST: Final = 1_000
+"""Characters of a description at most."""
+
 _UNREADABLE: Final = "There was an error parsing the body"
 """What FastAPI says of a body that is not UTF-8, is nested too deeply, or has a number of thousands of digits."""
 
@@ -55,20 +58,26 @@ async def _known(request: Request, error: Exception) -> Response:
     if status == 503:
         return unavailable(error, "catalogue")
     _log.debug("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    return problem(status, " ".join(str(error).split()))
+    return problem(status, _line(str(error)))
 
 
 async def _chosen(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler of no other
     said = str(error.detail)
     if said == _UNREADABLE:
-        said = f"body: not JSON that can be read ({' '.join(str(error.__cause__).split())[:200]})"
-    return problem(error.status_code, said, error.headers)
+        said = f"body: not JSON that can be read ({error.__cause__})"
+    return problem(error.status_code, _line(said), error.headers)
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler of no other
-    return problem(400, "; ".join(dict.fromkeys(_said(one) for one in error.errors()[:3])))
+    return problem(400, _line("; ".join(dict.fromkeys(_said(one) for one in error.errors()[:3]))))
+
+
+def _line(text: str) -> str:
+    """Return a text as one line that is not absurdly long, as names of a client's own may be."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 
 def _said(error: Mapping[str, Any]) -> str:
