@@ -51,8 +51,8 @@ class Part:
     """What it is, for the index."""
     app: ASGIApp
     """The application; if it is one of Starlette or FastAPI, its lifespan runs with that of the whole."""
-    rel: str = "related"
-    """Relation of its link in the index."""
+    rel: str | None = "related"
+    """Relation of its link in the index; None where nothing answers at its path."""
     probes: tuple[tuple[str, Probe], ...] = ()
     """What has to answer before it can, by name."""
     item_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
@@ -118,6 +118,7 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
     return Part(
         path="/zarr",
         title="Objects of the archive, read only",
+        rel=None,
         app=readable_from(zarr_app(archive.store), settings.cors_origins),
         probes=(("store", store_probe(objects_of(archive.store), archive.store.url)),),
         item_links=lambda base: (
@@ -171,7 +172,7 @@ def _slashed(app: ASGIApp, paths: Sequence[str]) -> ASGIApp:
 def _index(base: str, mounted: Sequence[Part]) -> Response:
     links = [
         {"rel": "self", "href": f"{base}/", "type": "application/json", "title": "This page"},
-        *({"rel": part.rel, "href": f"{base}{part.path}", "title": part.title} for part in mounted),
+        *({"rel": part.rel, "href": f"{base}{part.path}", "title": part.title} for part in mounted if part.rel),
         {"rel": "status", "href": f"{base}/readyz", "type": "application/json", "title": "Whether it can answer"},
     ]
     body = {"title": "Abut", "version": __version__, "links": links}
