@@ -43,14 +43,16 @@ def template(item: Mapping[str, Any]) -> bytes:
     links = item.get("links")
     if links is None:
         return encode(item)
-    assets = {name: _marked_asset(asset) for name, asset in item.get("assets", {}).items()}
-    own = [_marked_link(link) for link in links if link["rel"] not in GENERATED]
+    given = item.get("assets", {})
+    assets = {name: _marked_asset(asset) for name, asset in given.items()}
+    own = [link for link in links if link["rel"] not in GENERATED]
+    marked = [_marked_link(link) for link in own]
     whole = encode({**item, "assets": assets, "links": _LINKS} if "assets" in item else {**item, "links": _LINKS})
-    shown = encode(own)
-    marks = sum(asset["href"].startswith(_PRODUCTS) for asset in assets.values()) + 1
-    marked = sum(link is None or link["href"].startswith((_PRODUCTS, _ITEMS)) for link in own)
-    if None in own or whole.count(_MARK) != marks or shown.count(_MARK) != marked:
-        return encode(item)
+    shown = encode(marked)
+    marks = sum(assets[name] is not asset for name, asset in given.items()) + 1
+    shown_marks = sum(one is not link for one, link in zip(marked, own, strict=True))
+    if None in marked or whole.count(_MARK) != marks or shown.count(_MARK) != shown_marks:
+        return encode(item)  # marks of its own, or a link that can't be marked
     before, after = whole.split(_LINKS_MARK)
     return b"\0".join((before, shown[1:-1], after, encode(links)))
 

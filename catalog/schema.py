@@ -135,8 +135,11 @@ def connect(path: Path, *, create: bool, any_thread: bool = False) -> sqlite3.Co
 
 
 def connect_reader(path: Path, *, any_thread: bool = False) -> sqlite3.Connection:
-    """Open a connection that only reads a catalogue, which must be of `SCHEMA_VERSION`."""
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread)
+    """Open a connection that only reads a catalogue, which must be there and of `SCHEMA_VERSION`."""
+    url = f"{path.absolute().as_uri()}?mode=rw"  # a file that has gone is not made anew
+    connection = sqlite3.connect(
+        url, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread
+    )
     connection.execute("PRAGMA query_only = 1")
     connection.execute(f"PRAGMA cache_size = -{CACHE}")
     return connection

@@ -12,7 +12,7 @@ from catalog.text import decode, encode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MAX: Final = 10_000
+_MAX: Final = 60_000
 _FORWARD: Final = "next:"
 _BACKWARD: Final = "prev:"
 

@@ -89,9 +89,11 @@ def test_items_of_all_kinds_are_served_as_the_reference_serves_them(item: dict[s
     assert b"\0" in template(item), "no template, but the slow way"
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 @given(item=items)
 @example(item={"id": "a", "collection": "c", "properties": {"x": r'"\u001eL"'}, "links": [], "assets": {}})
+@example(item={"id": "a", "collection": "c", "properties": {}, "links": [{"rel": "x", "href": "\x1eP"}], "assets": {}})
+@example(item={"id": "a", "collection": "c", "properties": {}, "links": [], "assets": {"a": {"href": "\x1eP"}}})
 @example(item={"id": "a", "collection": "c", "properties": {"x": "\x1eL"}, "links": [], "assets": {}})
 def test_any_item_is_served_as_the_reference_serves_it(item: dict[str, Any]) -> None:
     assert_served_as_reference(item)

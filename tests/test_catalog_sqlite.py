@@ -181,6 +181,17 @@ def test_missing_catalogue_is_not_made_unasked(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_catalogue_that_has_gone_is_not_made_anew_by_a_search(tmp_path: Path) -> None:
+    path = tmp_path / "odd name?#%.sqlite"
+    with open_catalogue(path) as opened:
+        opened.upsert(item())
+        assert len(list(opened.search())) == 1
+        path.unlink()
+        with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+            list(opened.search())
+        assert not path.exists()
+
+
 def test_newer_catalogue_is_refused(tmp_path: Path) -> None:
     open_catalogue(tmp_path / "c.sqlite").close()
     raw = sqlite3.connect(tmp_path / "c.sqlite")
@@ -298,7 +309,7 @@ searches = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(asked=searches)
 def test_search_finds_what_a_plain_filter_finds_by_time_and_id(filled: Catalogue, asked: dict[str, Any]) -> None:
     expected = [record for record in SCENE if matches(record, asked)]
@@ -306,7 +317,7 @@ def test_search_finds_what_a_plain_filter_finds_by_time_and_id(filled: Catalogue
     assert [archived(found) for found in filled.search(**asked)] == expected[: asked.get("limit")]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(bbox=boxes)
 def test_boxes_alone_find_what_a_plain_filter_finds(filled: Catalogue, bbox: list[float]) -> None:
     found = {record["id"] for record in filled.search(bbox=bbox, withdrawn=None)}
