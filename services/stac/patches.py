@@ -141,11 +141,12 @@ def _size(value: Any) -> int:
 
 
 def _require_operation(operation: Any) -> None:
-    if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
-        raise ValueError(f"not one of {', '.join(_OPERATIONS)}")
-    for name in {"path"} | _OPERATIONS[operation["op"]]:
-        if name not in operation or (name != "value" and not isinstance(operation[name], str)):
-            raise ValueError(f"{operation['op']} needs {name}")
+    name = operation.get("op") if isinstance(operation, dict) else operation
+    if not isinstance(operation, dict) or not isinstance(name, str) or name not in _OPERATIONS:
+        raise ValueError(f"{quoted(name)}: not one of {', '.join(_OPERATIONS)}")
+    for member in {"path"} | _OPERATIONS[name]:
+        if member not in operation or (member != "value" and not isinstance(operation[member], str)):
+            raise ValueError(f"{name} needs {member}")
 
 
 def _pointer(text: str) -> list[str]:

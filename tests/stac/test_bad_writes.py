@@ -6,10 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.stac.databases import filled
+from tests.stac.fuzzing import as_bytes, fuzzed, proper, texts, trees
 from tests.stac.items import OTHER
-from tests.writing import REGISTRAR, client_of, writing_app
+from tests.writing import REGISTRAR, client_of, photo, writing_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +84,14 @@ def test_copies_of_copies_do_not_fill_the_memory(writer: TestClient, path: str) 
     assert writer.get(path).content == before
 
 
+@pytest.mark.parametrize("operation", ['{"op": []}', '{"op": {}}', '{"op": null}', "{}", "7", "[]", '{"op": "Add"}'])
+def test_operations_that_are_none_are_refused(writer: TestClient, operation: str) -> None:
+    status, said = sent(writer, "PATCH", PHOTO, f"[{operation}]", OPERATIONS)
+    assert status == 400
+    assert "patch, operation 0: " in said
+    assert "not one of add, replace" in said
+
+
 @pytest.mark.parametrize("path", [PATH, PHOTO])
 def test_patches_do_not_nest_without_end(writer: TestClient, path: str) -> None:
     deep: list[dict[str, Any]] = [{"op": "add", "path": "/x", "value": {}}]
@@ -112,3 +123,49 @@ def test_bulks_that_are_none_are_refused(writer: TestClient, body: str, said: st
     status, description = sent(writer, "POST", f"{PATH}/bulk_items", body)
     assert status == 400
     assert said in description
+
+
+@st.composite
+def spoilt(draw: st.DrawFn) -> dict[str, Any]:
+    """An item, a part of which is something else."""
+    item = photo("spoilt")
+    part: Any = item
+    name: Any = draw(st.sampled_from([*item]))
+    while isinstance(part[name], dict | list) and part[name] and draw(st.booleans()):
+        part = part[name]
+        name = draw(st.sampled_from([*part] if isinstance(part, dict) else range(len(part))))
+    part[name] = draw(trees)
+    if draw(st.booleans()):
+        item["properties"] = {**photo()["properties"], draw(texts): draw(trees)}
+    return item
+
+
+@given(item=spoilt())
+@fuzzed
+def test_items_that_are_spoilt_are_stored_as_they_are_or_refused(writer: TestClient, item: dict[str, Any]) -> None:
+    body, kind = as_bytes(item), {"Content-Type": JSON}
+    made = writer.post(f"{PATH}/items", content=body, headers=kind)
+    if proper(made) == 201:
+        stored = writer.get(f"{PATH}/items/{item['id']}")
+        assert stored.status_code == 200
+        assert stored.json()["properties"] == json.loads(body)["properties"]
+        assert proper(writer.get("/search", params={"ids": item["id"], "sortby": "title,crop,gsd"})) == 200
+        assert proper(writer.put(f"{PATH}/items/{item['id']}", content=body, headers=kind)) == 200
+        assert writer.delete(f"{PATH}/items/{item['id']}").status_code == 204
+    done = writer.post(f"{PATH}/bulk_items", content=as_bytes({"items": {"spoilt": item}}), headers=kind)
+    if proper(done) == 200 and done.json()["success"]:
+        assert writer.delete(f"{PATH}/items/spoilt").status_code == 204
+
+
+@given(patch=trees)
+@fuzzed
+def test_any_patch(writer: TestClient, patch: Any) -> None:
+    for path in (PHOTO, PATH):
+        before = writer.get(path).json()
+        answer = writer.patch(path, content=as_bytes(patch), headers={"Content-Type": JSON})
+        if proper(answer) == 200:
+            after = writer.get(path)
+            assert after.status_code == 200
+            restored = writer.put(path, content=as_bytes(before), headers={"Content-Type": JSON})
+            assert proper(restored) == 200
+            assert writer.get(path).json() == before

@@ -3,68 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from catalog.cql2 import ARRAY, COMPARISONS, MAX_CONDITIONS, MAX_VALUES, SPATIAL, TEMPORAL
+from tests.stac.fuzzing import as_bytes, fuzzed, leaves, proper, texts, trees
 from tests.stac.items import L1C
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
-
-EXAMPLES: Final = int(os.environ.get("ABUT_FUZZ_EXAMPLES", "60"))
-
-fuzzed = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-NASTY: Final = [
-    *("", " ", ",", ",,", "+", "-", "--", "*", "%", "%25", "\\", "'", '"', "''", ";", "--", "/*", "\0", "\x01", "\x7f"),
-    *("é", "🌍", "\u202e", "\ufeff", "\uffff", "ﷺ", "İ", "a" * 300, "a" * 5000, "null", "true", "NaN", "Infinity"),
-    *(
-        "-0",
-        "1e999",
-        "-1e999",
-        "1e-999",
-        "9" * 400,
-        "0x10",
-        "1_0",
-        "\u0661",
-        "²",
-        "½",
-        "2147483648",
-        "9223372036854775808",
-    ),
-    *("18446744073709551616", "-9223372036854775809", "0.1" * 9, "{}", "[]", "{", "[", "()", "$1", "$$", "{{x}}"),
-    *(
-        "id",
-        "geometry",
-        "properties.",
-        ".",
-        "..",
-        "../..",
-        "a.b.c.d",
-        "properties.properties",
-        "datetime",
-        "_x",
-        "a" * 64,
-    ),
-    *("0000-01-01T00:00:00Z", "9999-12-31T23:59:60Z", "2023-02-29T00:00:00Z", "2023-01-01T24:00:00Z", "2023-01-01"),
-    *("1,2,3,4", "180,90,-180,-90", "-180,-90,180,90", "1e308,0,1,1", "0,0,0,0,0,0", "nan,nan,nan,nan", "1,2,3,1e400"),
-    *("id = ", "id = 'a", "id = 'a' OR 1=1", "NOT", "a LIKE '%'", "a IN ()", "a BETWEEN 1", "CASEI(id)='A'", "1 = 1"),
-    *("S_INTERSECTS(geometry, POINT(1 1", "S_INTERSECTS(geometry, POLYGON((0 0,1 1,0 0)))", "T_AFTER(datetime, 5)"),
-    *("next:" + "A" * 50, "prev:", "next:eyJ9", "eyJhIjoxfQ==", "next:sentinel-2-l1c:x", "prev:e30"),
-]
-"""Texts that have broken programs."""
 
 PARAMETERS: Final = [
     *("bbox", "datetime", "filter", "filter-lang", "filter-crs", "query", "latest", "ids", "intersects", "collections"),
@@ -80,31 +31,6 @@ PATHS: Final = [
     "/api",
     "/register",
 ]
-
-texts = st.sampled_from(NASTY) | st.text(st.characters(codec="utf-8"), max_size=40)
-
-leaves = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats(allow_nan=True, allow_infinity=True)
-    | st.sampled_from(NASTY)
-    | st.text(max_size=20)
-)
-
-trees = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner, max_size=5)
-        | st.dictionaries(
-            st.sampled_from(["op", "args", "property", "type", "coordinates", "geometries", "field", "eq", "interval"])
-            | texts,
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
 
 operators = st.sampled_from(
     [
@@ -141,28 +67,6 @@ nodes = st.recursive(
     lambda inner: st.builds(lambda op, args: {"op": op, "args": args}, operators, st.lists(inner, max_size=3)),
     max_leaves=10,
 )
-
-
-def proper(answer: Any) -> int:
-    """Return the status of an answer that is 2xx, or a refusal with the body of STAC API."""
-    status: int = answer.status_code
-    if status < 300:
-        return status
-    assert 400 <= status < 500, (status, answer.text)
-    assert answer.headers["content-type"] == "application/json"
-    body = answer.json()
-    assert set(body) == {"code", "description"}
-    assert body["description"].strip()
-    assert "\n" not in body["description"]
-    assert len(body["description"]) <= 1000
-    assert "Traceback" not in answer.text
-    assert '.py"' not in answer.text
-    return status
-
-
-def as_bytes(tree: Any) -> bytes:
-    """As JSON of the lax kind: NaN and lone surrogates are written, too."""
-    return json.dumps(tree).encode()
 
 
 def post(api: TestClient, body: bytes, path: str = "/search", kind: str = "application/json") -> int:
