@@ -158,6 +158,12 @@ def _further(key: Key, placeholder: str | None, *, backwards: bool, equal: str =
     return comparison if backwards or not key.nullable else f"({comparison} OR {key.expression} IS NULL)"
 
 
+FOREIGN: Final = """
+    SELECT convert_to(pgstac.content_hydrate(i)::text, 'UTF8') FROM pgstac.items i WHERE collection = $1 AND id = $2
+"""
+"""Statement of the document of an item that another program put into pgstac, as pgstac has it."""
+
+
 def place_of(search: Search) -> Place | None:
     """Return the place that the token of a search names; None without one.
 
@@ -191,7 +197,8 @@ def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
 def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     """Return the statement of one page and one item more, and its values.
 
-    Its rows are the values of the sort keys, then collection, id, store and document of the item.
+    Its rows are the values of the sort keys, then collection, id, store and document of the item; the latter is null
+    of items that another program put into pgstac.
     """
     parameters = Parameters()
     condition = where(search, parameters)
@@ -207,10 +214,7 @@ def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     # The page first, and only then its documents: sorting them all would take long.
     # S608: what is put into this statement was made here; values are parameters.
     statement = f"""
-        SELECT {shown}, p.c, p.n, d.store, coalesce(d.document, (
-            SELECT convert_to(pgstac.content_hydrate(i)::text, 'UTF8') FROM pgstac.items i
-            WHERE (i.collection, i.id) = (p.c, p.n)
-        ))
+        SELECT {shown}, p.c, p.n, d.store, d.document
         FROM (
             SELECT {made}, i.collection AS c, i.id AS n FROM pgstac.items i
             WHERE {condition} ORDER BY {sorting} LIMIT {limit}

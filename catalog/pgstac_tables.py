@@ -65,9 +65,10 @@ _VERSION_1: Final = r"""
             LATERAL (SELECT (bits >> 52)::int AS power) AS p
     $$;
     CREATE FUNCTION abut.remainder(a float8, b float8) RETURNS float8 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-        SELECT mod(x.mantissa * power(2::numeric, x.exponent - least), y.mantissa * power(2::numeric, y.exponent - least)
-            )::float8 * power(2::float8, least)
-        FROM abut.parts(a) AS x, abut.parts(b) AS y, LATERAL (SELECT least(x.exponent, y.exponent)) AS l (least)
+        SELECT mod(
+            x.mantissa * power(2::numeric, x.exponent - unit), y.mantissa * power(2::numeric, y.exponent - unit)
+        )::float8 * power(2::float8, unit)
+        FROM abut.parts(a) AS x, abut.parts(b) AS y, LATERAL (SELECT least(x.exponent, y.exponent)) AS l (unit)
     $$;
     CREATE FUNCTION abut.calculated(operator text, a float8, b float8) RETURNS float8
     LANGUAGE plpgsql IMMUTABLE STRICT AS $$

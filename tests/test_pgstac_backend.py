@@ -122,6 +122,20 @@ def test_readers_and_writers_at_once_lose_nothing(url: str) -> None:
     run(PgstacBackend(url, readers=3), work)
 
 
+def test_item_of_another_program_is_found_as_pgstac_has_it(url: str) -> None:
+    with psycopg.connect(url, autocommit=True, options="-c search_path=pgstac,public") as connection:
+        connection.execute("SELECT pgstac.create_item(%s::jsonb)", (json.dumps({**THING, "id": "foreign"}),))
+
+    async def work(backend: PgstacBackend) -> None:
+        await backend.upsert([THING])
+        page = await backend.search(Search(), PLACES)
+        assert [json.loads(one)["id"] for one in page.features] == ["thing-1", "foreign"]
+        expected = served({**THING, "id": "foreign"}, PLACES)
+        assert {**json.loads(page.features[1]), "assets": {}} == expected
+
+    run(PgstacBackend(url), work)
+
+
 # --- connections ----------------------------------------------------------------------------------------------------
 
 

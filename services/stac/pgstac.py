@@ -153,12 +153,23 @@ class PgstacBackend:
         first, last = (rows[0][:-4], rows[-1][:-4]) if rows else (place.values, place.values) if place else (None, None)
         following = last if backward or more else None
         before = first if (more if backward else place is not None) else None
+        features = [await self._feature(row[-4:], search, places) for row in rows]
         return Page(
-            features=[_feature(row, search, places) for row in rows],
+            features=[feature for feature in features if feature],
             next=None if following is None else sql.token(following, search, backward=False),
             prev=None if before is None else sql.token(before, search, backward=True),
             matched=await self._matched(search, len(rows), more=more) if place is None else None,
         )
+
+    async def _feature(self, row: Any, search: Search, places: Places) -> bytes | None:
+        collection, item, store, document = row
+        if document is None:
+            found = await self._fetch(sql.FOREIGN, [collection, item])
+            if not found:  # any more
+                return None
+            document = found[0][0]
+        made = answer(document, collection, item, store, places)
+        return encode(chosen(decode(made), search.fields)) if search.fields else made
 
     async def _matched(self, search: Search, shown: int, *, more: bool) -> int | None:
         if not more:
@@ -253,12 +264,6 @@ class PgstacBackend:
             return await anyio.to_thread.run_sync(work, limiter=self._limit)
         except CatalogueError as error:
             raise ConnectionError(str(error)) from error
-
-
-def _feature(row: Any, search: Search, places: Places) -> bytes:
-    collection, item, store, document = row[-4:]
-    made = answer(document, collection, item, store, places)
-    return encode(chosen(decode(made), search.fields)) if search.fields else made
 
 
 def _line(error: BaseException) -> str:
