@@ -24,8 +24,8 @@ _BACKWARDS: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 class Hints:
     """Keys, areas and time of all matches of a filter."""
 
-    keys: set[str] = field(default_factory=set)
-    """Columns that must be equal to given values."""
+    keys: dict[str, int] = field(default_factory=dict)
+    """Columns that must be equal to given values, and to how many at most."""
     areas: list[Area] = field(default_factory=list)
     """Areas that geometries must touch."""
     start: float = -math.inf
@@ -51,7 +51,8 @@ def _collect(condition: Mapping[str, Any], made: Hints) -> None:
         for argument in arguments:
             _collect(argument, made)
     elif operator in {"=", "in"} and _column(arguments[0]) and not _names(arguments[1]):
-        made.keys.add(_column(arguments[0]))
+        number = len(arguments[1]) if operator == "in" else 1
+        made.keys[_column(arguments[0])] = min(number, made.keys.get(_column(arguments[0]), number))
     elif operator in _TOUCHING:
         made.areas += [geometry_area(argument) for argument in arguments if "property" not in argument][:1]
         # Of two literals none is an item's; the condition is a constant then.

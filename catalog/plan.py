@@ -2,7 +2,7 @@
 
 There are three ways, told apart by `Plan.source`:
 
-- by key: ids, tiles, datatakes, datastrips or layers that must be equal; few rows have them;
+- by key: ids, or some tiles, datatakes, datastrips or layers, that must be equal; few rows have them;
 - by place: candidates from the R*Tree of boxes and days, then their rows; for areas with few candidates;
 - by time: along the index of times, which has all that the usual conditions look at. In the order of time it stops
   at the end of a page, so that a large area, of which every n-th item is a match, costs n items for each result.
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 FEW: Final = 4_000
 """Candidates of an area that are looked at all, rather than those in the order of time until there are enough."""
 
+SOME: Final = 20
+"""Values of a key that are looked up one by one; more of them have so many rows that the order of time is better."""
+
 _KEYS: Final = {
     "id": "sqlite_autoindex_items_1",
     "grid_code": "items_by_tile",
@@ -53,8 +56,8 @@ class Conditions:
     """Conditions on ``i`` (items), joined by AND."""
     shapes: list[Any] = field(default_factory=list)
     """Geometries that they name by number."""
-    keys: set[str] = field(default_factory=set)
-    """Columns of `_KEYS` that must be equal to given values."""
+    keys: dict[str, int] = field(default_factory=dict)
+    """Columns that must be equal to given values, and to how many at most."""
     areas: list[Area] = field(default_factory=list)
     """Areas that geometries must touch."""
     start: float = -math.inf
@@ -71,8 +74,7 @@ class Conditions:
     def one_of(self, column: str, values: Sequence[str]) -> None:
         """Add that a column has one of some values."""
         self.add(f"i.{column} IN (SELECT value FROM json_each(?))", json.dumps(list(values)))  # noqa: S608 - column is ours
-        if column in _KEYS:
-            self.keys.add(column)
+        self.keys[column] = len(values)
 
     def within(self, start: int | None, stop: int | None) -> None:
         """Add that items share time with an interval."""
@@ -125,7 +127,7 @@ def conditions(search: Search) -> Conditions:
         made.touching(geometry_area(search.intersects), compiler)
     if search.filter is not None:
         found = hints(search.filter)
-        made.keys |= found.keys & set(_KEYS)
+        made.keys |= found.keys
         made.areas += found.areas
         made.start, made.stop = max(made.start, found.start), min(made.stop, found.stop)
         made.parts.append(compiler.condition(search.filter))
@@ -137,7 +139,7 @@ def plan(made: Conditions, reader: Reader) -> Plan:
     reader.begin(made.shapes)
     where, parameters = made.sql
     for column, index in _KEYS.items():
-        if column in made.keys:
+        if column in made.keys and (column == "id" or made.keys[column] <= SOME):
             return Plan(f"items i INDEXED BY {index}", where, parameters, ordered=False)
     if made.areas and made.findable:
         candidates = _Candidates(made)

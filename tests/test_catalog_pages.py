@@ -315,6 +315,10 @@ def test_property_that_has_no_order_is_refused(filled: Catalogue, name: str) -> 
         (Search(ids=("a", "b")), "SEARCH i USING INDEX sqlite_autoindex_items_1 (id=?"),
         (Search(filter=parsed("grid:code = 'MGRS-32TNM'", "cql2-text")), "SEARCH i USING INDEX items_by_tile (grid"),
         (Search(filter=parsed("s2:datatake_id IN ('x')", "cql2-text")), "SEARCH i USING INDEX items_by_datatake"),
+        (
+            Search(filter=parsed({"op": "in", "args": [{"property": "grid:code"}, ["x"] * 50]}, "cql2-json")),
+            "SCAN i USING COVERING INDEX items_by_time",
+        ),
         (Search(filter=parsed("eo:cloud_cover < 5", "cql2-text")), "SCAN i USING COVERING INDEX items_by_time"),
     ],
 )
