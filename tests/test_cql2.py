@@ -203,7 +203,9 @@ def test_depth_has_a_limit() -> None:
 def test_size_has_a_limit() -> None:
     with pytest.raises(ValueError, match="more than 100000 values"):
         parsed({"op": "in", "args": [CLOUDS, list(range(200_000))]}, "cql2-json")
-    assert parsed({"op": "in", "args": [CLOUDS, list(range(50_000))]}, "cql2-json")
+    with pytest.raises(ValueError, match="compares with 50001 values, more than 10000"):
+        parsed({"op": "in", "args": [CLOUDS, list(range(50_000))]}, "cql2-json")
+    assert parsed({"op": "in", "args": [CLOUDS, list(range(9_000))]}, "cql2-json")
 
 
 def test_language_has_to_be_known() -> None:
