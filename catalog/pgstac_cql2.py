@@ -43,6 +43,7 @@ _TEMPORAL: Final = {
 """By the first (l) and last (h) instant of the left (l) and right (r) argument."""
 
 _FOLDING: Final = {"casei": "folded", "accenti": "unaccented"}
+_ARRAYS: Final = {"text": "text[]", "number": "float8[]", "boolean": "boolean[]", "instant": "timestamptz[]"}
 _UNKNOWN: Final[tuple[Kind, ...]] = ("number", "text", "boolean")
 """What two properties of unknown kind are compared as, if both are."""
 
@@ -121,11 +122,17 @@ def _comparison(operator: str, arguments: list[Any], parameters: Parameters) -> 
 
 def _in(arguments: list[Any], parameters: Parameters) -> str:
     first, listed = arguments
-    if not listed:
-        return "false"
     kind = _kind([first, *listed]) or "text"
-    made = ", ".join(_value(value, kind, parameters, ordered=False) for value in listed)
-    return f"({_value(first, kind, parameters, ordered=False)} IN ({made}))"
+    subject = _value(first, kind, parameters, ordered=False)
+    if kind == "text" and not all(isinstance(value, str) for value in listed):
+        made = ", ".join(_value(value, kind, parameters, ordered=False) for value in listed)
+        return f"({subject} IN ({made}))"
+    # As one value: a statement can't have as many as a filter.
+    plain = [
+        instant(value["timestamp"]) if kind == "instant" else float(value) if kind == "number" else value
+        for value in listed
+    ]
+    return f"({subject} = ANY({parameters.add(plain, _ARRAYS[kind])}))"
 
 
 def _pattern(node: Any, parameters: Parameters) -> str:

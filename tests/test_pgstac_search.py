@@ -156,6 +156,20 @@ def test_any_filter(agrees: Agrees, condition: dict[str, Any]) -> None:
     agrees(condition)
 
 
+@pytest.mark.parametrize("name", ["id", "inner.depth", "updated", "deprecated"])
+def test_lists_may_be_long(agrees: Agrees, name: str) -> None:
+    lists: dict[str, list[Any]] = {
+        "id": [f"thing-{number}" for number in range(9_000)],
+        "inner.depth": list(range(9_000)),
+        "updated": [{"timestamp": "2023-08-21T01:00:00Z"}] * 9_000,
+        "deprecated": [True] * 9_000,
+    }
+    for values in (lists[name], lists[name][:1]):
+        listed = {"op": "in", "args": [{"property": name}, values]}
+        agrees(listed)
+        agrees({"op": "not", "args": [listed]})
+
+
 def test_case_and_accents_are_folded_as_the_embedded_catalogue_does_it(backend: PgstacBackend) -> None:
     numbers = (number for number in range(1, 0x10000) if not 0xD800 <= number < 0xF900)
     letters = [letter for letter in map(chr, numbers) if unicodedata.category(letter) != "Cn"]
