@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _NAMES: Final = {aggregation.name: aggregation for aggregation in AGGREGATIONS}
 _BINS: Final = " ".join(f"WHEN {{0}} < {upper} THEN {lower}" for lower, upper in pairwise(CLOUD_BINS))
 _EXPRESSIONS: Final = {
-    "months": "strftime('%Y-%m-01T00:00:00Z', {0} / 1000000.0, 'unixepoch')",
+    "months": "strftime('%Y-%m-01T00:00:00Z', {0} / 1000000 - ({0} % 1000000 < 0), 'unixepoch')",
     "histogram": f"CASE WHEN {{0}} < 0 THEN NULL {_BINS} WHEN {{0}} = 100 THEN 100 END",
 }
 _SUMMARIES: Final = {"count": "count(*)", "minimum": "min({0})", "maximum": "max({0})"}

@@ -108,7 +108,8 @@ def differences(archive: Archive, catalogue: Catalogue, known: Collection[str]) 
         listed.note(item)
         stored = stored_item(archive, name)
         if stored is None:
-            if catalogue.get(name) is not None:  # else it was purged meanwhile
+            # What names no store was never registered by an archive: it is someone else's.
+            if "abut:store" in item["properties"] and catalogue.get(name) is not None:  # else it was purged meanwhile
                 yield Difference(name, "unknown")
         elif name in known and digest(item) != digest(stored) and _still_differs(archive, catalogue, name):
             yield Difference(name, "differs")
@@ -126,16 +127,24 @@ def differences(archive: Archive, catalogue: Catalogue, known: Collection[str]) 
 
 
 def repair(archive: Archive, catalogue: Catalogue, difference: Difference) -> None:
-    """List what the store has; a catalogue that has a newer copy, which the store does not know, is set back."""
-    stored = stored_item(archive, difference.product)
-    if stored is None:
-        catalogue.remove(difference.product)
-        return
-    list_items(archive, catalogue, [stored])
-    listed = catalogue.get(difference.product)
-    if listed is None or digest(listed) != digest(stored):
-        catalogue.remove(difference.product)
-        list_items(archive, catalogue, [stored])
+    """List what the store has; a catalogue that has a newer copy, which the store does not know, is set back.
+
+    The store is looked at again at the end, and all is done anew if it says something else by then: an item that was
+    withdrawn, settled or ingested meanwhile is not replaced by an older copy of itself.
+    """
+    name = difference.product
+    while True:
+        stored = stored_item(archive, name)
+        if stored is None:
+            catalogue.remove(name)
+        else:
+            list_items(archive, catalogue, [stored])
+            listed = catalogue.get(name)
+            if (listed is None or digest(listed) != digest(stored)) and stored_item(archive, name) == stored:
+                catalogue.remove(name)
+                list_items(archive, catalogue, [stored])
+        if stored_item(archive, name) == stored:
+            return
 
 
 def rebuild(archive: Archive, catalogue: Catalogue, on_item: Callable[[], object] = lambda: None) -> int:

@@ -68,9 +68,8 @@ async def _reason(name: str, probe: Probe) -> str | None:
         _LOG.error("not ready: %s: no answer within %s seconds", name, PATIENCE)
         return f"no answer within {PATIENCE:g} seconds"
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
-        text = describe(error)
-        _LOG.error("not ready: %s: %s", name, text)
-        return text
+        _LOG.error("not ready: %s: %s", name, describe(error))
+        return "does not answer; the log says why"
     return None
 
 

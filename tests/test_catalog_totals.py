@@ -134,3 +134,14 @@ def test_extent_leaves_out_what_was_withdrawn(filled: Catalogue) -> None:
     starts = sorted(times_of(one)[0] for one in visible)
     assert made[1] == [timestamp(starts[0]), timestamp(starts[-1])]
     assert extent(filled.reader, "none") is None
+
+
+def test_months_end_with_their_last_microsecond(tmp_path: Path) -> None:
+    moments = ["2023-08-31T23:59:59.999600Z", "2023-09-01T00:00:00Z", "1969-12-31T23:59:59.500000Z"]
+    with open_catalogue(tmp_path / "catalog.sqlite") as opened:
+        opened.put_collection(COLLECTION)
+        for number, moment in enumerate(moments):
+            one = SCENE[0] | {"id": f"moment-{number}"}
+            opened.upsert_many([one | {"properties": one["properties"] | {"datetime": moment}}])
+        (months,) = aggregate(opened.reader, Search(), ["datetime_frequency"])
+    assert plain(months) == {f"{month}-01T00:00:00Z": 1 for month in ("2023-08", "2023-09", "1969-12")}

@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ from catalog.versions import untold
 from cli.main import run
 from ingest.check import check
 from ingest.ingest import ingest
-from ingest.listing import rebuild, stored_item
+from ingest.listing import Difference, differences, rebuild, repair, stored_item
 from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
@@ -33,7 +33,7 @@ from tests.toy import TILES, ToySource
 from tests.writing import REGISTRAR, live, writing_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from catalog.interface import Catalogue
@@ -264,3 +264,60 @@ def test_a_file_that_is_no_catalogue_keeps_no_product_out(tmp_path: Path) -> Non
     archive.catalogue_path.unlink()
     check(archive, repair=True)
     assert check(open_archive(archive.store)) == []
+
+
+# What others do while a catalogue is repaired
+
+
+class Meanwhile:
+    """A catalogue in which something happens just before an item is removed."""
+
+    def __init__(self, catalogue: Catalogue, event: Callable[[], object]) -> None:
+        self._catalogue = catalogue
+        self._events = [event]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalogue, name)
+
+    def remove(self, item_id: str) -> bool:
+        while self._events:
+            self._events.pop()()
+        return self._catalogue.remove(item_id)
+
+
+def test_repair_does_not_bring_back_what_is_withdrawn_at_that_moment(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path)
+    source = ToySource(TILES[0])
+    ingest(archive, source, threads=1)
+    with open_catalogue(archive.catalogue_url) as catalogue:
+        wrong = catalogue.get(source.id)
+        assert wrong is not None
+        wrong["properties"] |= {"abut:revision": 9, "eo:cloud_cover": 99.0}
+        assert catalogue.upsert_many([wrong]) == 1
+        beset = Meanwhile(catalogue, lambda: withdraw(archive, source.id))
+        repair(archive, cast("Catalogue", beset), Difference(source.id, "differs"))
+        listed = catalogue.get(source.id)
+        assert listed is not None
+        assert listed["properties"]["abut:withdrawn"]
+        assert untold(listed) == stored_item(archive, source.id)
+
+
+def test_repair_keeps_what_is_ingested_at_that_moment(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path)
+    source = ToySource(TILES[0])
+    with open_catalogue(archive.catalogue_url) as catalogue:
+        beset = Meanwhile(catalogue, lambda: ingest(archive, source, threads=1))
+        repair(archive, cast("Catalogue", beset), Difference(source.id, "unknown"))
+        assert catalogue.ids() == {source.id}
+
+
+def test_items_that_no_archive_has_registered_are_left_alone(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path)
+    source = ToySource(TILES[0])
+    ingest(archive, source, threads=1)
+    with open_catalogue(archive.catalogue_url) as catalogue:
+        other = json.loads(json.dumps(catalogue.get(source.id)).replace(source.id, "of-another-program"))
+        for name in [name for name in other["properties"] if name.startswith("abut:")]:
+            del other["properties"][name]
+        catalogue.upsert_many([other])
+        assert list(differences(archive, catalogue, archive.product_ids())) == []

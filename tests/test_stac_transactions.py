@@ -111,6 +111,23 @@ def test_an_api_without_the_extensions_is_read_only(url: str) -> None:
         assert not [one for one in client.get("/").json()["conformsTo"] if "transaction" in one or "abut" in one]
 
 
+def test_a_plain_writer_does_not_change_the_collection_of_the_archive(
+    writer: TestClient, catalogue: Catalogue, registrar: TestClient
+) -> None:
+    before = catalogue.collections()
+    made = make_collection().to_dict(include_self_link=False)
+    writer.headers["Authorization"] = f"Bearer {WRITER}"  # both are one client
+    for answer in (
+        writer.patch(L1C, json={"license": "proprietary"}, headers={"Content-Type": MERGE}),
+        writer.put(L1C, json={**made, "title": "Mine"}),
+        writer.post("/collections", json=made),
+    ):
+        assert "the archive's" in refusal(answer, 403)
+    assert catalogue.collections() == before
+    registrar.headers["Authorization"] = f"Bearer {REGISTRAR}"
+    assert registrar.put(L1C, json={**made, "title": "Level-1C"}).status_code == 200
+
+
 def test_whoever_has_no_token_reads_only(anyone: TestClient) -> None:
     assert anyone.get(f"{PHOTO}/items/photo-1").status_code == 200
     requests: list[tuple[str, str, Any]] = [

@@ -33,6 +33,7 @@ class Shelving:
         """Add a collection; return it as clients get it."""
         places, backend = self.writer.places(request), self.writer.backend
         made = as_stored(checked_collection(collection), places)
+        _require_registrar(request, made["id"])
         async with self.writer.turn:
             if any(one["id"] == made["id"] for one in await backend.collections()):
                 raise ConflictError(f"collection {made['id']!r} is there already")
@@ -42,6 +43,7 @@ class Shelving:
     async def replace(self, request: Request, name: str, collection: Any) -> dict[str, Any]:
         """Replace a collection; return it as clients get it."""
         places = self.writer.places(request)
+        _require_registrar(request, name)
         async with self.writer.turn:
             await self.writer.require_collection(name)
             return await self._put(name, collection, places)
@@ -49,6 +51,7 @@ class Shelving:
     async def patch(self, request: Request, name: str, patch: dict[str, Any] | list[Any]) -> dict[str, Any]:
         """Change a collection, as it is stored, by a merge patch or a list of operations of JSON Patch."""
         places = self.writer.places(request)
+        _require_registrar(request, name)
         async with self.writer.turn:
             stored = await self.writer.require_collection(name)
             try:
@@ -60,8 +63,7 @@ class Shelving:
     async def delete(self, request: Request, name: str) -> None:
         """Take a collection out, and its items; the archive's own only by a registrar, and if it is empty."""
         backend = self.writer.backend
-        if name == ARCHIVED:
-            require(request, REGISTER, f"collection {name!r} is the archive's")
+        _require_registrar(request, name)
         async with self.writer.turn:
             await self.writer.require_collection(name)
             if name == ARCHIVED and await backend.listing(name, "", 1):
@@ -74,6 +76,12 @@ class Shelving:
             raise ValueError(f"id: {made['id']!r}: the collection of this URL is {name!r}")
         await self.writer.backend.put_collection(made)
         return served(made, None, places)
+
+
+def _require_registrar(request: Request, name: str) -> None:
+    """Let nobody but a registrar change the collection that the archive's products are in."""
+    if name == ARCHIVED:
+        require(request, REGISTER, f"collection {name!r} is the archive's")
 
 
 def as_stored(collection: dict[str, Any], places: Places) -> dict[str, Any]:
