@@ -75,12 +75,27 @@ def where(search: Search, parameters: Parameters) -> str:
     if search.stop is not None:
         parts.append(f"i.datetime <= {values.instant(search.stop, parameters)}")
     if search.bbox is not None:
-        parts.append(f"ST_Intersects(i.geometry, {geometry(box_geometry(search.bbox), parameters)})")
+        parts.append(_touching(box_geometry(search.bbox), parameters))
     if search.intersects is not None:
-        parts.append(f"ST_Intersects(i.geometry, {geometry(shape(search.intersects), parameters)})")
+        parts.append(_touching(shape(search.intersects), parameters))
     if search.filter is not None:
         parts.append(condition(search.filter, parameters))
     return " AND ".join(parts) or "true"
+
+
+def _touching(area: Any, parameters: Parameters) -> str:
+    """Return the condition that the geometry of an item touches an area.
+
+    GEOS 3.11 says of some collections of points and lines that they touch no line although one of their parts does:
+    the parts are asked where the area is not one of polygons.
+    """
+    wanted = geometry(area, parameters)
+    touching = f"ST_Intersects(i.geometry, {wanted})"
+    if area.geom_type in {"Polygon", "MultiPolygon"}:
+        return touching
+    part = f"EXISTS (SELECT FROM ST_Dump(i.geometry) AS part WHERE ST_Intersects(part.geom, {wanted}))"
+    mixed = "GeometryType(i.geometry) = 'GEOMETRYCOLLECTION'"
+    return f"(i.geometry && {wanted} AND CASE WHEN {mixed} THEN {part} ELSE {touching} END)"
 
 
 def order_of(sortby: Sequence[SortKey], parameters: Parameters) -> list[Key]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from anyio.from_thread import start_blocking_portal
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from catalog.cql2 import COMPARISONS, SPATIAL, TEMPORAL, parsed
 from catalog.fields import chosen
@@ -185,6 +185,7 @@ def test_case_and_accents_are_folded_as_the_embedded_catalogue_does_it(backend: 
 
 
 @settings(deadline=None, max_examples=120)
+@example(search=Search(bbox=(171.0, 0.0, 0.0, 0.0), limit=70))  # a line that meets a point of a collection
 @given(search=embedded_pages.searches)
 def test_pages_have_what_a_plain_filter_finds_forth_and_back(walked: Callable[[Search], None], search: Search) -> None:
     walked(search)
