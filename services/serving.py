@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
-import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -96,16 +95,17 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
         timeout_worker_healthcheck=30,  # a worker answers only once its modules are loaded
         ws="none",
     )
-    with listening.socket, _endings() as running:
+    with listening.socket, _endings():
         begin()
-        running.set()
         if settings.workers > 1:
             supervisor = Multiprocess(config, [listening.socket])
             supervisor.run()
             return all(process.exitcode in (0, -signal.SIGTERM, -signal.SIGINT) for process in supervisor.processes)
         server = uvicorn.Server(config)
-        with contextlib.suppress(SystemExit):  # uvicorn's way to say that the application did not start; it is logged
+        try:
             server.run([listening.socket])
+        except SystemExit as end:  # of a signal; or uvicorn's way to say that the application did not start: it is logged
+            return end.code == 0
         return server.started
 
 
@@ -116,21 +116,19 @@ def served_app(settings: Settings) -> ASGIApp:
 
 
 @contextlib.contextmanager
-def _endings() -> Iterator[threading.Event]:
-    """Make the signals that end a service end it in order; what is given is to be set when the server takes over.
+def _endings() -> Iterator[None]:
+    """Make the signals that end a service end it in order, whenever they come.
 
-    Before that they end the process. The server has handlers of its own, and raises the signals once more when it is
-    done, which must not end the process by then.
+    While the server runs it has handlers of its own; it raises the signals once more when it is done. A signal that
+    comes before it took over, or after, ends the process here, so that none is lost in between.
     """
-    running = threading.Event()
 
     def end(*_: object) -> None:
-        if not running.is_set():
-            raise SystemExit(0)
+        raise SystemExit(0)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield running
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

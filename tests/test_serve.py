@@ -332,14 +332,40 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
         cwd=ROOT,
         env=environment(),
     ) as process:
-        assert process.stdout is not None
-        first, second, third = (process.stdout.readline() for _ in range(3))
-        process.terminate()
-        assert process.wait(30) == 0
+        try:
+            assert process.stdout is not None
+            first, second, third = (process.stdout.readline() for _ in range(3))
+            process.terminate()
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
     url = first.split(" at ")[1].strip()
     assert first == f"abut: serving {archive.store.url} at {url}\n"
     assert second.split() == [f"{url}/stac", "STAC", "API:", "search", "for", "products"]
     assert third.startswith(f"  {url}/zarr  ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_before_the_server_took_over_is_not_lost(archive: Archive, number: int, workers: int) -> None:
+    program = f"""
+import os, signal, sys
+import uvicorn, uvicorn.supervisors.multiprocess
+from cli.main import run
+
+def early(original):
+    def method(*arguments, **named):
+        os.kill(os.getpid(), {int(number)})
+        return original(*arguments, **named)
+    return method
+
+uvicorn.Config.get_loop_factory = early(uvicorn.Config.get_loop_factory)
+uvicorn.supervisors.multiprocess.Multiprocess.__init__ = early(uvicorn.supervisors.multiprocess.Multiprocess.__init__)
+sys.exit(run(["serve", "--archive", sys.argv[1], "--port", "0", "--workers", "{workers}"]))
+"""
+    command = [sys.executable, "-c", program, archive.store.url]
+    ended = subprocess.run(command, capture_output=True, timeout=60, cwd=ROOT, env=environment(), check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 # Writing
