@@ -1,0 +1,313 @@
+"""Pixels of a window: objects are fetched, decoded and pasted, several at once; nothing is resampled.
+
+Where several products hold a block, the first DN > 0 in their order wins, pixel by pixel and band by band. A further
+holder's object is read only while the needed part of the block has zeros left: a block of one holder costs exactly
+one object, a block of n holders at least one and at most n.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from abut.codec import DTYPE, decode_block
+from abut.errors import DigestMismatchError, MissingObjectError
+from abut.lattice import BlockRange
+from abut.unusable import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from abut.blocks import BlockSource, Part
+    from abut.lattice import Block, Bounds
+    from abut.layout import Band
+
+LOCAL_THREADS: Final = 4
+"""Threads that read a local store: the work is decoding."""
+REMOTE_THREADS: Final = 64
+"""Threads that read a remote store: the work is waiting."""
+PLANS: Final = 5
+"""How often a read plans again after an object that it had planned to read was purged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A block of a band at a step, and its place in the result."""
+
+    row: int
+    """Index of the step in the result."""
+    slot: int
+    """Index of the step in the source."""
+    block: Block
+    """The block."""
+    band: Band
+    """The band."""
+
+
+def read_bands(
+    source: BlockSource,
+    window: Bounds,
+    bands: Sequence[Band],
+    slots: Sequence[int] | None = None,
+    *,
+    threads: int | None = None,
+    on_block: Callable[[int], None] | None = None,
+) -> dict[Band, NDArray[np.uint16]]:
+    """Return bands of a window at their own resolution.
+
+    Parameters
+    ----------
+    source : BlockSource
+        Who holds the blocks.
+    window : Bounds
+        Ground in the source's zone; its edges are multiples of the bands' pixel sizes, counted from easting 0 and
+        the equator (windows that are snapped to 60 m are).
+    bands : sequence of Band
+        Which bands.
+    slots : sequence of int, optional
+        Which steps of the source, in the order of the result. Default: all.
+    threads : int, optional
+        How many objects are fetched and decoded at once. Default: 4 from a folder, 64 from elsewhere.
+    on_block : callable, optional
+        Called after each block of a band and step that somebody holds, with the bytes that were read for it; from
+        other threads, never two at once.
+
+    Returns
+    -------
+    dict of Band to ndarray of uint16, shape (slot, y, x)
+        DN, row 0 in the north; 0 is nodata. Memory is the result and, for each thread, one block.
+
+    Raises
+    ------
+    ValueError
+        If the window is in another zone or its edges are not on the grid of a band.
+    MissingObjectError
+        If an object that somebody should hold is not there, and planning again names no other.
+    DigestMismatchError
+        If an object is no block.
+    UnsupportedStoreError
+        If the store can't be reached.
+    """
+    for band in bands:
+        _require_aligned(source, window, band)
+    steps = range(len(source.slots)) if slots is None else slots
+    arrays: dict[Band, NDArray[np.uint16]] = {
+        band: np.zeros((len(steps), *window.shape(band.resolution)), DTYPE) for band in dict.fromkeys(bands)
+    }
+
+    def place(job: _Job, plan: BlockSource) -> int:
+        part = job.block.bounds.intersection(window)
+        if part is None:
+            return 0  # blocks are around the window: none is outside
+        size = job.band.resolution
+        region = arrays[job.band][job.row][window.slices(part, size)]
+        return _merge(plan, plan.parts(job.slot, job.block), job.band, region, job.block.bounds.slices(part, size))
+
+    jobs = _jobs(source, window, tuple(arrays), steps)
+    most = len(BlockRange.around(window)) * len(arrays) * len(steps)
+    _run(source, jobs, place, max(1, min(threads or _threads(source), most)), on_block)
+    return arrays
+
+
+def block_pixels(source: BlockSource, slot: int, band: Band, block: Block) -> NDArray[np.uint16] | None:
+    """Return a block of a band at a step, merged from its holders.
+
+    Returns
+    -------
+    ndarray of uint16, shape (n, n), or None
+        DN, row 0 in the north; None where nobody holds it. n is 960, 480 or 160. The array may be read-only.
+
+    Raises
+    ------
+    MissingObjectError, DigestMismatchError, UnsupportedStoreError
+        As `read_bands`.
+    """
+
+    def merged(plan: BlockSource) -> NDArray[np.uint16] | None:
+        parts = plan.parts(slot, block)
+        if not parts:
+            return None
+        if len(parts) == 1:
+            return _decoded(plan, parts[0], band)[0]
+        pixels: NDArray[np.uint16] = np.zeros((band.block_pixels,) * 2, DTYPE)
+        _merge(plan, parts, band, pixels, (slice(None), slice(None)))
+        return pixels
+
+    return with_plans(source, merged)
+
+
+def suppliers(
+    source: BlockSource, slot: int, band: Band, block: Block, part: Bounds
+) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
+    """Say which holder supplied each pixel of a part of a block.
+
+    Returns
+    -------
+    products : tuple of str
+        Ids of the holders in their order; empty where nobody holds it.
+    index : ndarray of uint8, shape (y, x), or None
+        Index into `products` of the first holder with DN > 0; 0, the first, where none has data. None where there is
+        one holder or none: then nothing was read.
+
+    Raises
+    ------
+    MissingObjectError, DigestMismatchError, UnsupportedStoreError
+        As `read_bands`.
+    """
+    window = block.bounds.slices(part, band.resolution)
+
+    def found(plan: BlockSource) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
+        parts = plan.parts(slot, block)
+        names = tuple(holder.product for holder in parts)
+        if len(parts) < 2:
+            return names, None
+        region: NDArray[np.uint16] = np.zeros(part.shape(band.resolution), DTYPE)
+        index = np.zeros(region.shape, np.uint8)
+        _merge(plan, parts, band, region, window, index=index)
+        return names, index
+
+    return with_plans(source, found)
+
+
+def with_plans[T](source: BlockSource, read: Callable[[BlockSource], T]) -> T:
+    """Read by a plan, and by newer ones as long as objects are missing and plans change."""
+    for _ in range(PLANS):
+        try:
+            return read(source)
+        except MissingObjectError:
+            renewed = source.renewed()
+            if renewed == source:
+                raise
+            source = renewed
+    return read(source)
+
+
+def _require_aligned(source: BlockSource, window: Bounds, band: Band) -> None:
+    if window.zone != source.zone:
+        raise ValueError(f"a window in {window.zone} can't be read from blocks of {source.zone}")
+    edges = (window.left, window.right, window.bottom - window.zone.equator, window.top - window.zone.equator)
+    if any(edge % band.resolution for edge in edges):
+        raise ValueError(f"the edges of {window} are not on the {band.resolution} m grid of {band.name}")
+
+
+def _threads(source: BlockSource) -> int:
+    return LOCAL_THREADS if source.store.root else REMOTE_THREADS
+
+
+def _jobs(source: BlockSource, window: Bounds, bands: Sequence[Band], steps: Sequence[int]) -> Iterator[_Job]:
+    blocks = BlockRange.around(window)
+    for row, slot in enumerate(steps):
+        for block in blocks:
+            if source.parts(slot, block):
+                for band in bands:
+                    yield _Job(row, slot, block, band)
+
+
+def _run(
+    source: BlockSource,
+    jobs: Iterable[_Job],
+    place: Callable[[_Job, BlockSource], int],
+    threads: int,
+    on_block: Callable[[int], None] | None,
+) -> None:
+    """Do all jobs; those whose objects are gone again, by a new plan."""
+    for attempt in range(PLANS + 1):
+        failed = _round(source, jobs, place, threads, on_block)
+        if not failed:
+            return
+        renewed = source.renewed()
+        if renewed == source or attempt == PLANS:
+            raise failed[0][1]
+        source, jobs = renewed, [job for job, _ in failed]
+
+
+def _round(
+    source: BlockSource,
+    jobs: Iterable[_Job],
+    place: Callable[[_Job, BlockSource], int],
+    threads: int,
+    on_block: Callable[[int], None] | None,
+) -> list[tuple[_Job, MissingObjectError]]:
+    """Do all jobs by one plan; return those whose objects are missing."""
+    queue, lock, stop = iter(jobs), threading.Lock(), threading.Event()
+    failed: list[tuple[_Job, MissingObjectError]] = []
+
+    def work() -> None:
+        """Take job after job: a queue of futures would grow with the number of blocks."""
+        try:
+            while not stop.is_set():
+                with lock:
+                    job = next(queue, None)
+                if job is None:
+                    return
+                try:
+                    size = place(job, source)
+                except MissingObjectError as error:
+                    with lock:
+                        failed.append((job, error))
+                    continue
+                if on_block is not None:
+                    with lock:
+                        on_block(size)
+        except BaseException:
+            stop.set()
+            raise
+
+    if threads == 1:
+        work()
+        return failed
+    with ThreadPoolExecutor(threads, "abut-pixels") as pool:
+        try:
+            for done in [pool.submit(work) for _ in range(threads)]:
+                done.result()
+        except BaseException:
+            stop.set()  # an interrupt of the waiting thread: the others stop after their present block
+            raise
+    return failed
+
+
+def _merge(
+    source: BlockSource,
+    parts: Sequence[Part],
+    band: Band,
+    region: NDArray[np.uint16],
+    window: tuple[slice, slice],
+    *,
+    index: NDArray[np.uint8] | None = None,
+) -> int:
+    """Paste holders into the needed part of a block, first DN > 0 first; return the bytes that were read."""
+    size = 0
+    if not parts:
+        region[...] = 0  # a newer plan may have taken the block away
+    for number, part in enumerate(parts):
+        if number == 0:
+            pixels, read = _decoded(source, part, band)
+            region[...] = pixels[window]
+            size += read
+            continue
+        holes = region == 0
+        if not holes.any():
+            break
+        pixels, read = _decoded(source, part, band)
+        size += read
+        np.copyto(region, pixels[window], where=holes)
+        if index is not None:
+            index[holes & (region > 0)] = number
+    return size
+
+
+def _decoded(source: BlockSource, part: Part, band: Band) -> tuple[NDArray[np.uint16], int]:
+    key = part.key(band)
+    where = f"{source.store.url}/{key}"
+    with explained(where):
+        data = source.store.get(key)
+    try:
+        return decode_block(data, band.block_pixels, source.profile), len(data)
+    except ValueError as error:
+        raise DigestMismatchError(f"{where}: {error}") from error
