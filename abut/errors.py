@@ -16,6 +16,14 @@ class InvalidTileError(AbutError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class InvalidWindowError(AbutError, ValueError):
+    """A box, geometry, buffer or coordinate system is no window of the ground that can be read."""
+
+
+class InvalidPeriodError(AbutError, ValueError):
+    """A text or value is no period of time."""
+
+
 class InvalidArchiveError(AbutError, ValueError):
     """A location is not an archive, or one that this version can't use."""
 
@@ -53,3 +61,11 @@ class ExportError(AbutError, OSError):
 
 class CatalogueError(AbutError, OSError):
     """A catalogue can't be reached, or refuses; what the archive itself holds is not concerned."""
+
+
+class MixedBaselinesError(AbutError, ValueError):
+    """Products that a view would put side by side differ in offset or quantification value."""
+
+
+class OlderVersionWarning(UserWarning):
+    """An older version of a strip has tiles that the chosen one lacks; a view never mixes them."""

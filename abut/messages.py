@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
-from typing import Final
+from typing import Any, Final
 
 from abut.errors import AbutError
 
@@ -20,6 +21,17 @@ EXTRAS: Final = {
 
 _DEBUG: Final = "\n\nDebug source:"
 _OBSTORE: Final = re.compile(r"Generic \w+ error: ")
+_QUOTED: Final = 200
+
+
+def quoted(value: Any) -> str:
+    """Return a value as error messages quote it: in one line, cut where it is long."""
+    try:
+        text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        text = type(value).__name__
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
 
 
 def describe(error: BaseException, place: str = "") -> str:

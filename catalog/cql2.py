@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
+from abut.messages import quoted
 from catalog import cql2_values as values
 from catalog.cql2_text import NUMBER, tree_of_json, tree_of_text
-from catalog.literals import geometry_or_box, quoted
+from catalog.literals import geometry_or_box
 from catalog.queryables import KINDS
 
 type Node = dict[str, Any]

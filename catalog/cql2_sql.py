@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.period import instant
 from catalog.cql2_values import ARITHMETIC, is_literal, kind_of
 from catalog.functions import accenti, casei, relate
 from catalog.ground import Area, geometry_area
-from catalog.literals import instant, microseconds
+from catalog.literals import microseconds
 from catalog.queryables import KINDS, Kind
 from catalog.rows import PROMOTED
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-from catalog.literals import quoted
+from abut.messages import quoted
 
 MAX_TEXT: Final = 500_000
 """Characters of a filter as text."""

@@ -6,7 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from catalog.literals import day, instant, quoted, timestamp
+from abut.messages import quoted
+from abut.period import instant
+from catalog.literals import day, timestamp
 from catalog.queryables import KINDS, UNSEARCHABLE, Kind
 
 ARITHMETIC: Final = frozenset({"+", "-", "*", "/", "%", "^", "div"})

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
-from catalog.literals import instant, microseconds
+from abut.period import instant
+from catalog.literals import microseconds
 from catalog.packing import Dictionaries, unpack_document, unpack_properties
 from catalog.text import decode, encode
 

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.period import instant
 from catalog.cql2_sql import COLUMNS
 from catalog.ground import Area, geometry_area
-from catalog.literals import instant, microseconds
+from catalog.literals import microseconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Values that clients write down: instants, intervals, boxes and geometries, checked and in one form."""
+"""Values that clients write down: days, boxes and geometries, checked and in one form."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import shapely
 from shapely.geometry import mapping, shape
+
+from abut.messages import quoted
 
 MAX_VERTICES: Final = 20_000
 """Vertices of a geometry that a client may search by."""
@@ -23,36 +25,6 @@ _TYPES: Final = {
     "MultiPolygon": 4,
 }
 """Nesting of coordinates by type of geometry."""
-
-_QUOTED: Final = 200
-
-
-def quoted(value: Any) -> str:
-    """Return a value as error messages quote it: in one line, cut where it is long."""
-    try:
-        text = repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, RecursionError):
-        text = type(value).__name__
-    text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
-
-
-def instant(text: Any) -> datetime:
-    """Return an RFC 3339 time as a datetime in UTC.
-
-    Raises
-    ------
-    ValueError
-        If it is not RFC 3339 with time and time zone.
-    """
-    if isinstance(text, str) and "T" in text.upper()[:11]:
-        try:
-            moment = datetime.fromisoformat(text.strip().upper())
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-    raise ValueError(f"{quoted(text)} is not an RFC 3339 time such as 2025-08-01T00:00:00Z")
 
 
 def day(text: Any) -> tuple[datetime, datetime]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import shapely
 from shapely.geometry import shape
 
+from abut.period import instant
 from catalog import pgstac_values as values
 from catalog.cql2 import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from catalog.cql2_values import kind_of
-from catalog.literals import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

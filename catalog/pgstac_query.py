@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shapely.geometry import shape
 
+from abut.messages import quoted
+from abut.period import instant
 from catalog import pages, tokens
 from catalog import pgstac_values as values
-from catalog.literals import box_geometry, instant, quoted, timestamp
+from catalog.literals import box_geometry, timestamp
 from catalog.pgstac_cql2 import condition, geometry
 from catalog.pgstac_values import Parameters
 from catalog.rows import PROMOTED

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pypgstac.hydration import dehydrate
 
+from abut.period import instant
 from catalog.aggregation import AGGREGATIONS
-from catalog.literals import instant
 from catalog.rows import COLUMNS, row
 from catalog.text import encode
 from catalog.versions import family

@@ -6,10 +6,12 @@ import math
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from abut.messages import quoted
+from abut.period import instant
 from abut.tiling import tile as tile_of
 from catalog.cql2_sql import Compiler
 from catalog.ground import box_area
-from catalog.literals import box, instant, microseconds, quoted
+from catalog.literals import box, microseconds
 from catalog.plan import Conditions
 
 if TYPE_CHECKING:

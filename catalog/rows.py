@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import shapely
 
+from abut.messages import quoted
+from abut.period import instant
 from catalog.documents import template
 from catalog.ground import extent_of, geometry_of
-from catalog.literals import instant, microseconds, quoted
+from catalog.literals import microseconds
 from catalog.queryables import UNSEARCHABLE, Kind
 from catalog.text import encode
 from catalog.versions import family

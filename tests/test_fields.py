@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from abut.messages import quoted
 from catalog.fields import chosen
-from catalog.literals import quoted
 from catalog.queryables import QUERYABLES, queryables
 from catalog.rows import PROMOTED
 from catalog.search import Fields

@@ -10,7 +10,7 @@ import orjson
 from pydantic import ValidationError
 from stac_pydantic import Collection, Item
 
-from catalog.literals import quoted
+from abut.messages import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from stac_fastapi.extensions.bulk_transactions import (
 from starlette.requests import Request
 from starlette.responses import Response
 
-from catalog.literals import quoted
+from abut.messages import quoted
 from catalog.places import Places
 from catalog.remote import BULK
 from services.stac import guard

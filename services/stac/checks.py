@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
-from catalog.literals import quoted
+from abut.messages import quoted
 
 
 async def check(request: Request) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import cql2 as evaluator
 
+from abut.period import instant
 from catalog.fields import chosen
-from catalog.literals import box_geometry, instant
+from catalog.literals import box_geometry
 from services.stac import parameters, requests
 
 if TYPE_CHECKING:

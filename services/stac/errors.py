@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from stac_fastapi.types.errors import ConflictError, ForeignKeyError, InvalidQueryParameter, NotFoundError
 from starlette.exceptions import HTTPException
 
-from catalog.literals import quoted
+from abut.messages import quoted
 from services.answers import problem, unavailable
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from abut.messages import quoted
 from catalog import literals
-from catalog.literals import quoted
 from catalog.search import DEFAULT_LIMIT, MAX_LIMIT, Fields, SortKey
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.messages import quoted
 from catalog.comparing import equal
-from catalog.literals import quoted
 from services.stac.bodies import read_json, require_shallow
 
 if TYPE_CHECKING:
