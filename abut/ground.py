@@ -125,7 +125,7 @@ def ground_in(zone: Zone, ground: Ground, margin: int = 0) -> Bounds | None:
     """
     if not tiles_on(zone, ground):
         return None
-    x, y = _outline_in(zone, ground)
+    x, y = outline_in(zone, ground)
     equator, margin = zone.equator, margin + 1  # more than curves differ from chords
     around = Bounds(
         zone,
@@ -156,7 +156,7 @@ def tiles_on(zone: Zone, ground: Ground) -> tuple[Tile, ...]:
     """
     if isinstance(ground, Bounds) and ground.zone == zone:
         return tiles_touching(ground)
-    x, y = _outline_in(zone, ground)
+    x, y = outline_in(zone, ground)
     around = Bounds(zone, math.floor(x.min()), math.floor(y.min()), math.ceil(x.max()), math.ceil(y.max()))
     candidates = tiles_touching(around)
     if not candidates:
@@ -226,8 +226,14 @@ def _holds(zone: Zone, lon: float, lat: float) -> bool:
     return bool(tiles_touching(Bounds(zone, column, row, column + 1, row + 1)))
 
 
-def _outline_in(zone: Zone, ground: Ground) -> Points:
-    """Outline of some ground in a zone's coordinates."""
+def outline_in(zone: Zone, ground: Ground) -> Points:
+    """Return points along the edges of some ground, a closed ring, in a zone's coordinates.
+
+    Raises
+    ------
+    InvalidWindowError
+        If the ground reaches farther than can be projected.
+    """
     system, x, y = _outline(ground)
     if isinstance(ground, Bounds) and ground.zone.number == zone.number:
         return x, y + (zone.equator - ground.zone.equator)  # the same projection, but for its false northing
