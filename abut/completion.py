@@ -7,9 +7,6 @@ holders; loaded together they are the whole legacy tile.
 from __future__ import annotations
 
 import json
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,20 +19,16 @@ from pystac.extensions.version import ignore_deprecated
 from pystac.utils import is_absolute_href, make_absolute_href
 
 from abut.errors import CatalogueError, MissingObjectError, ProductNotFoundError
+from abut.http_json import fetch
+from abut.product import NEIGHBOUR
 from abut.store import open_store
 from abut.unusable import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NEIGHBOUR: Final = "abut:neighbour"
-"""Relation of the links from a product to those that hold blocks of its tile."""
-
 _BATCH: Final = 100
 _THREADS: Final = 8
-_TIMEOUT: Final = 60.0
-_BUSY: Final = frozenset({429, 502, 503, 504})
-_WAITS: Final = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +175,7 @@ def _data(wanted: _Wanted) -> bytes:
 
 
 def _downloaded(wanted: _Wanted) -> bytes:
-    headers = {"Accept": "application/geo+json, application/json"}
-    request = urllib.request.Request(wanted.href, headers=headers)  # noqa: S310 - the scheme was looked at
-    for wait in (*_WAITS, None):
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 - as above
-                return bytes(answer.read())
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code in {404, 410}:
-                raise wanted.missing() from error
-            failed = f"status {error.code}"
-            if wait is None or error.code not in _BUSY:
-                break
-        except OSError as error:
-            failed = str(getattr(error, "reason", error))
-            if wait is None:
-                break
-        time.sleep(wait)
-    raise CatalogueError(f"{wanted.of.id}: {wanted.href} can't be read ({failed})")
+    try:
+        return fetch(wanted.href)
+    except CatalogueError as error:
+        raise CatalogueError(f"{wanted.of.id}: {error}") from error

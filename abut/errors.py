@@ -59,6 +59,10 @@ class ExportError(AbutError, OSError):
     """Something can't be written out: the target exists, the disk is full, or what was written reads back unequal."""
 
 
+class BadRequestError(AbutError, ValueError):
+    """What a client asked for has no meaning, or what it sent can't be stored; the message quotes the value."""
+
+
 class CatalogueError(AbutError, OSError):
     """A catalogue can't be reached, or refuses; what the archive itself holds is not concerned."""
 

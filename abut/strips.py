@@ -1,0 +1,115 @@
+"""What a layer's products share, as one of their items says it: datatake, strip, version, offsets."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from abut.errors import InvalidArchiveError
+from abut.metadata import version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STRIP: Final = re.compile(r"_(\d{8}T\d{6})_S(\d{8}T\d{6})(?:_N(\d\d)\.(\d\d))?\Z", re.ASCII)
+_BASELINE: Final = re.compile(r"_N\d\d\.\d\d\Z", re.ASCII)
+_COMPACT: Final = re.compile(r"S2[A-Z]_MSIL1C_(\d{8}T\d{6})_N\d{4}_R\d{3}_T([0-9A-Z]{5})_", re.ASCII)
+_GRANULE: Final = re.compile(r"_T(\d\d[A-Z]{3})(?:_|\Z)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Products that complement each other: one datatake, one start of sensing. Its versions are overlaid never."""
+
+    datatake: str
+    """Id of the datatake without its baseline, such as ``GS2B_20230823T095559_033753``."""
+    start: datetime
+    """Sensing start of the datastrip, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What the products of a layer have in common."""
+
+    name: str
+    """Name of the layer."""
+    strip: Strip
+    """The strip that it is a version of."""
+    time: datetime
+    """Start of the datatake, UTC."""
+    baseline: str
+    """Processing baseline, such as ``05.11``."""
+    created: datetime
+    """When the datastrip was made, UTC."""
+    relative_orbit: int
+    """Relative orbit; 0 if the item does not say it."""
+    quantification_value: int
+    """DN per unit of reflectance."""
+    radio_add_offset: tuple[tuple[str, int], ...]
+    """Offset in DN of each band, by name, in the order of names."""
+
+    @property
+    def version(self) -> tuple[tuple[int, ...], datetime]:
+        """Grows from version to version of a strip: baseline as numbers, then time of creation."""
+        return version(self.baseline), self.created
+
+
+def layer_of(item: Mapping[str, Any], name: str, source: str) -> Layer:
+    """Return what an item says of its layer.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If the item lacks something, or it can't be understood.
+    """
+    try:
+        properties = item["properties"]
+        datastrip = _STRIP.search(str(properties["s2:datastrip_id"]))
+        made = _compact(datastrip[1]) if datastrip else _instant(properties["processing:datetime"])
+        version(properties["processing:version"])
+        return Layer(
+            name=name,
+            strip=Strip(_BASELINE.sub("", properties["s2:datatake_id"]), _instant(properties["abut:datastrip_start"])),
+            time=_instant(properties["datetime"]),
+            baseline=properties["processing:version"],
+            created=made,
+            relative_orbit=int(properties.get("sat:relative_orbit") or 0),
+            quantification_value=int(properties["abut:quantification_value"]),
+            radio_add_offset=tuple(sorted(_offsets(item["assets"]).items())),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidArchiveError(f"{source}: not the item of a product ({error!r})") from error
+
+
+def sensed(layer: str) -> datetime | None:
+    """Return the sensing start that the name of a layer states; None if it states none."""
+    found = _STRIP.search(layer)
+    return _compact(found[2]) if found else None
+
+
+def told_by_id(product: str) -> tuple[str | None, datetime | None]:
+    """Return tile and start of the datatake that a product's id states; None for what it does not state."""
+    compact = _COMPACT.match(product)
+    if compact:
+        return compact[2], _compact(compact[1])
+    granule = _GRANULE.search(product)
+    return (granule[1] if granule else None), None
+
+
+def _offsets(assets: Mapping[str, Any]) -> dict[str, int]:
+    return {name: int(asset["abut:radio_add_offset"]) for name, asset in assets.items() if _is_band(asset)}
+
+
+def _is_band(asset: Mapping[str, Any]) -> bool:
+    return "abut:radio_add_offset" in asset
+
+
+def _compact(text: str) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
