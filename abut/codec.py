@@ -60,6 +60,20 @@ def decode_block(data: bytes, pixels: int, profile: str = "default") -> NDArray[
         raise ValueError(f"not a block of {pixels} x {pixels} pixels: {error}") from error
 
 
+def decode_mask(data: bytes, pixels: int) -> NDArray[np.uint8]:
+    """Decode one chunk of `pixels` x `pixels` of a mask; masks are blosc in every profile.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not an encoded chunk of this size.
+    """
+    try:
+        return np.frombuffer(_BLOSC.decode(data), np.uint8).reshape(pixels, pixels)
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"not a mask of {pixels} x {pixels} pixels: {error}") from error
+
+
 def zarr_codecs(profile: str = "default") -> dict[str, Any]:
     """Return the keyword arguments of `zarr.create_array` that declare a profile's encoding."""
     if _is_dense(profile):

@@ -101,6 +101,9 @@ QUALITY_BITS: Final = (
 CLASSIFICATION_BITS: Final = ("OPAQUE", "CIRRUS", "SNOW_ICE")
 """Planes of MSK_CLASSI in file order; plane i is bit i of the packed mask."""
 
+MASK_BLOCKS: Final = 4
+"""Side of the chunks of the mask arrays in blocks, counted from the north-west corner of the hull."""
+
 
 def bands_of(resolution: int) -> tuple[Band, ...]:
     """Return the bands of a pixel size in the order of the band axis of the mask arrays."""

@@ -1,4 +1,4 @@
-"""Pixels of a window: objects are fetched, decoded and pasted, several at once; nothing is resampled.
+"""Pixels of a window: objects are fetched, decoded and pasted, several at once; nothing is interpolated.
 
 Where several products hold a block, the first DN > 0 in their order wins, pixel by pixel and band by band. A further
 holder's object is read only while the needed part of the block has zeros left: a block of one holder costs exactly
@@ -8,7 +8,6 @@ one object, a block of n holders at least one and at most n.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +16,8 @@ import numpy as np
 from abut.codec import DTYPE, decode_block
 from abut.errors import DigestMismatchError, MissingObjectError
 from abut.lattice import BlockRange
+from abut.regrid import regrid_dn
+from abut.threads import for_each
 from abut.unusable import explained
 
 if TYPE_CHECKING:
@@ -56,10 +57,11 @@ def read_bands(
     bands: Sequence[Band],
     slots: Sequence[int] | None = None,
     *,
+    resolution: int | None = None,
     threads: int | None = None,
     on_block: Callable[[int], None] | None = None,
 ) -> dict[Band, NDArray[np.uint16]]:
-    """Return bands of a window at their own resolution.
+    """Return bands of a window, at their own resolution unless another is asked for.
 
     Parameters
     ----------
@@ -72,6 +74,9 @@ def read_bands(
         Which bands.
     slots : sequence of int, optional
         Which steps of the source, in the order of the result. Default: all.
+    resolution : int, optional
+        Pixel size of the result in metres, 10, 20 or 60, by the rules of `abut.regrid`: coarser bands are repeated,
+        of finer ones the mean of DN > 0 is taken, block by block. Default: each band's own, nothing is resampled.
     threads : int, optional
         How many objects are fetched and decoded at once. Default: 4 from a folder, 64 from elsewhere.
     on_block : callable, optional
@@ -95,10 +100,11 @@ def read_bands(
         If the store can't be reached.
     """
     for band in bands:
-        _require_aligned(source, window, band)
+        _require_aligned(source, window, max(band.resolution, resolution or 0))
     steps = range(len(source.slots)) if slots is None else slots
     arrays: dict[Band, NDArray[np.uint16]] = {
-        band: np.zeros((len(steps), *window.shape(band.resolution)), DTYPE) for band in dict.fromkeys(bands)
+        band: np.zeros((len(steps), *window.shape(resolution or band.resolution)), DTYPE)
+        for band in dict.fromkeys(bands)
     }
 
     def place(job: _Job, plan: BlockSource) -> int:
@@ -106,12 +112,18 @@ def read_bands(
         if part is None:
             return 0  # blocks are around the window: none is outside
         size = job.band.resolution
-        region = arrays[job.band][job.row][window.slices(part, size)]
-        return _merge(plan, plan.parts(job.slot, job.block), job.band, region, job.block.bounds.slices(part, size))
+        target = resolution or size
+        region = arrays[job.band][job.row][window.slices(part, target)]
+        pixels = region if target == size else np.zeros(part.shape(size), DTYPE)
+        parts, inside = plan.parts(job.slot, job.block), job.block.bounds.slices(part, size)
+        read = _merge(plan, parts, job.band, pixels, inside)
+        if target != size:
+            region[...] = regrid_dn(pixels, size, target)
+        return read
 
     jobs = _jobs(source, window, tuple(arrays), steps)
     most = len(BlockRange.around(window)) * len(arrays) * len(steps)
-    _run(source, jobs, place, max(1, min(threads or _threads(source), most)), on_block)
+    _run(source, jobs, place, max(1, min(threads or threads_for(source), most)), on_block)
     return arrays
 
 
@@ -188,15 +200,16 @@ def with_plans[T](source: BlockSource, read: Callable[[BlockSource], T]) -> T:
     return read(source)
 
 
-def _require_aligned(source: BlockSource, window: Bounds, band: Band) -> None:
+def _require_aligned(source: BlockSource, window: Bounds, resolution: int) -> None:
     if window.zone != source.zone:
         raise ValueError(f"a window in {window.zone} can't be read from blocks of {source.zone}")
     edges = (window.left, window.right, window.bottom - window.zone.equator, window.top - window.zone.equator)
-    if any(edge % band.resolution for edge in edges):
-        raise ValueError(f"the edges of {window} are not on the {band.resolution} m grid of {band.name}")
+    if any(edge % resolution for edge in edges):
+        raise ValueError(f"the edges of {window} are not on the {resolution} m grid")
 
 
-def _threads(source: BlockSource) -> int:
+def threads_for(source: BlockSource) -> int:
+    """Return how many threads read a source by default."""
     return LOCAL_THREADS if source.store.root else REMOTE_THREADS
 
 
@@ -235,40 +248,20 @@ def _round(
     on_block: Callable[[int], None] | None,
 ) -> list[tuple[_Job, MissingObjectError]]:
     """Do all jobs by one plan; return those whose objects are missing."""
-    queue, lock, stop = iter(jobs), threading.Lock(), threading.Event()
     failed: list[tuple[_Job, MissingObjectError]] = []
+    lock = threading.Lock()
 
-    def work() -> None:
-        """Take job after job: a queue of futures would grow with the number of blocks."""
+    def do(job: _Job) -> None:
         try:
-            while not stop.is_set():
-                with lock:
-                    job = next(queue, None)
-                if job is None:
-                    return
-                try:
-                    size = place(job, source)
-                except MissingObjectError as error:
-                    with lock:
-                        failed.append((job, error))
-                    continue
-                if on_block is not None:
-                    with lock:
-                        on_block(size)
-        except BaseException:
-            stop.set()
-            raise
+            size = place(job, source)
+        except MissingObjectError as error:
+            failed.append((job, error))
+            return
+        if on_block is not None:
+            with lock:
+                on_block(size)
 
-    if threads == 1:
-        work()
-        return failed
-    with ThreadPoolExecutor(threads, "abut-pixels") as pool:
-        try:
-            for done in [pool.submit(work) for _ in range(threads)]:
-                done.result()
-        except BaseException:
-            stop.set()  # an interrupt of the waiting thread: the others stop after their present block
-            raise
+    for_each(jobs, do, threads)
     return failed
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from abut.lattice import Bounds
     from abut.metadata import ProductMetadata
-
-MASK_BLOCKS: Final = 4
-"""Side of the chunks of the mask arrays in blocks."""
 
 
 class Tree:
@@ -127,7 +124,7 @@ class Tree:
             assert isinstance(found, zarr.Array)  # noqa: S101 - made below
             return found
         bounds = self.metadata.tile.hull.bounds
-        side = MASK_BLOCKS * BLOCK_SIZE // resolution
+        side = layout.MASK_BLOCKS * BLOCK_SIZE // resolution
         shape = bounds.shape(resolution)
         extra: dict[str, Any] = {"band_names": names} if names else {}
         group, _, name = path.rpartition("/")

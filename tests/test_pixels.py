@@ -131,16 +131,10 @@ def test_each_pixel_has_a_supplier(source: MemoryBlocks, held: dict[Block, list[
     assert suppliers(source, 1, B01, WEST, WEST.bounds) == ((), None)
 
 
-def test_lost_objects_are_read_where_a_newer_plan_says(
-    source: MemoryBlocks, held: dict[Block, list[NDArray[np.uint16]]]
-) -> None:
-    lost = empty(slots=2)
-    for block in held:
-        lost = replace(lost, held={**lost.held, (0, block): source.parts(0, block)})
-    good = replace(source, later=())
-    old = replace(lost, later=(replace(lost, profile="dense"), good))
-    old = replace(old, store=Store("memory://old", empty().store.backend, None))
-    assert np.array_equal(read_bands(old, WINDOW, [B01])[B01], read_bands(good, WINDOW, [B01])[B01])
+def test_lost_objects_are_read_where_a_newer_plan_says(source: MemoryBlocks) -> None:
+    lost = replace(source, store=Store("memory://old", empty().store.backend, None))
+    old = replace(lost, later=(replace(lost, profile="dense"), source))
+    assert np.array_equal(read_bands(old, WINDOW, [B01])[B01], read_bands(source, WINDOW, [B01])[B01])
     with pytest.raises(MissingObjectError, match="memory://old"):
         read_bands(replace(old, later=()), WINDOW, [B01])
     with pytest.raises(MissingObjectError):
@@ -159,5 +153,5 @@ def test_errors_name_store_and_key(source: MemoryBlocks) -> None:
         read_bands(broken, WEST.bounds, [B01])
     with pytest.raises(ValueError, match="EPSG:32633 can't be read from blocks of EPSG:32632"):
         read_bands(source, replace(WINDOW, zone=Zone(32633)), [B01])
-    with pytest.raises(ValueError, match="not on the 20 m grid of B05"):
+    with pytest.raises(ValueError, match="not on the 20 m grid"):
         read_bands(source, replace(WINDOW, left=WINDOW.left + 10, right=WINDOW.right + 10), [B05])
