@@ -71,5 +71,13 @@ class MixedBaselinesError(AbutError, ValueError):
     """Products that a view would put side by side differ in offset or quantification value."""
 
 
+class NoDataError(AbutError, LookupError):
+    """No product was found for a request; the message names window, period and filters."""
+
+
+class TooLargeError(AbutError, ValueError):
+    """A request would give more than its limit permits."""
+
+
 class OlderVersionWarning(UserWarning):
     """An older version of a strip has tiles that the chosen one lacks; a view never mixes them."""

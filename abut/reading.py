@@ -5,7 +5,7 @@ Everything here is small and can be pickled: a task on another machine gets it i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,10 +45,6 @@ class Reading:
     """How many objects are fetched and decoded at once, see `abut.pixels.read_bands`."""
     on_block: Callable[[int], None] | None = field(default=None, compare=False)
     """Called after each block of a band that was read."""
-
-    def quiet(self) -> Reading:
-        """Return the same without what can't go to another machine."""
-        return replace(self, on_block=None)
 
     def pixels(
         self, bands: Sequence[Band], resolution: int, part: Bounds, slots: Sequence[int]
