@@ -155,7 +155,7 @@ def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
     store = where if isinstance(where, Store) else open_store(where)
     with explained(store.url):
         found = store.read(KEY)
-        if found is None and store.root is None:
+        if found is None and store.root is None and not store.read_only:
             next(store.entries(""), None)  # fails if there is no such bucket, which `read` can't tell
     if found is None:
         raise InvalidArchiveError(f"{store.url}: not an archive (it has no {KEY})")

@@ -1,12 +1,14 @@
-"""The archive's objects over HTTP, read only: what an item's hrefs name, and nothing else.
+"""The archive's objects over HTTP, read only: what an item's hrefs name, and what readers plan by.
 
-There are no listings. Keys follow a strict grammar, so that what is no object of a product never reaches the store.
+Beside the products these are the ledgers of the layers, and of the archive's settings those that readers need. There
+are no listings. Keys follow a strict grammar, so that what is no object of a product never reaches the store.
 GDAL finds an array only if its path is a folder of the web: the path redirects to itself with a slash, and there lies
 an index that names ``zarr.json``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from starlette.datastructures import Headers
 
 from abut.product import is_tombstone
 from services.answers import problem, unavailable
-from services.objects import Objects, objects_of, whole
+from services.objects import Objects, OneObject, objects_of, whole
 from services.ranges import CONDITIONS, Entity, UnsatisfiableRangeError, parse_range, range_holds, refusal
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ REVALIDATED: Final = "no-cache"
 GONE: Final = "no-store"
 """Caching of what is not there: a block that is absent today may be written tomorrow."""
 
-type Kind = Literal["item", "metadata", "block", "file", "node"]
+type Kind = Literal["settings", "ledger", "item", "metadata", "block", "file", "node"]
 
 _LONGEST: Final = 1024
 _ID: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,240}"
@@ -44,7 +46,9 @@ _NAME: Final = r"(?!\.{1,2}(?:/|$))(?!\.abut-)[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,25
 _UNFINISHED: Final = r"\#\d+"  # files that obstore is still writing
 _GRAMMAR: Final = re.compile(
     rf"""
-      (?P<item> collection\.json | products/{_ID}\.json )
+      (?P<settings> archive\.json )
+    | (?P<ledger> layers/{_ID}\.json )
+    | (?P<item> collection\.json | products/{_ID}\.json )
     | products/{_ID}\.zarr
       (?: (?P<metadata> (?:/{_NODE})* /zarr\.json | /record\.json )
         | (?P<block> (?:/{_NODE})+ /c (?:/{_NUMBER}){{0,5}} )
@@ -148,11 +152,11 @@ async def _answer(objects: Objects, address: Address, scope: Scope, send: Send) 
     head_only = scope["method"] == "HEAD"
     if address.kind == "node":
         return await _index(objects, address, scope, send)
-    if address.kind == "item":
-        item = await whole(objects, address.key)
-        if item is None or _was_removed(item.data):
+    if address.kind in ("item", "settings"):
+        found = await whole(objects, address.key)
+        if found is None or (address.kind == "item" and _was_removed(found.data)):
             return False
-        objects = item
+        objects = found if address.kind == "item" else _settings(found)
     headers = Headers(scope=scope)
     known: Entity | None = None
     if head_only or CONDITIONS & {name.lower() for name in headers}:
@@ -206,6 +210,14 @@ async def _index(objects: Objects, address: Address, scope: Scope, send: Send) -
     }
     await _send(send, 200, fields, b"" if scope["method"] == "HEAD" else body)
     return True
+
+
+def _settings(found: OneObject) -> OneObject:
+    """Return the settings that readers need: not where the catalogue is."""
+    settings = json.loads(found.data)
+    told = {name: settings[name] for name in ("abut:archive", "profile")} | {"catalogue": ""}
+    data = json.dumps(told).encode()
+    return OneObject(Entity(len(data), f'"{hashlib.sha256(data).hexdigest()[:32]}"', found.entity.modified), data)
 
 
 def _was_removed(item: bytes) -> bool:

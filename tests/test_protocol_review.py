@@ -222,7 +222,7 @@ def test_a_folder_that_a_delete_took_away_is_made_again(tmp_path: Path, monkeypa
             dir.rmdir()  # obstore's local store does so when the last object of a folder is deleted
         return make(prefix=prefix, dir=dir)
 
-    monkeypatch.setattr("abut.store.tempfile.mkstemp", late)
+    monkeypatch.setattr("abut.files.tempfile.mkstemp", late)
     assert store.swap("claims/a.json", b"1", None) is not None
     assert store.get("claims/a.json") == b"1"
 

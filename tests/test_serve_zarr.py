@@ -14,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from abut.archive import Archive, create_archive
+from abut import ledger as ledgers
+from abut.archive import Archive, create_archive, switch_catalogue
 from abut.store import open_store
 from ingest.commit import encode_item, read_item, tombstone
 from ingest.ingest import ingest
+from ingest.withdraw import withdraw
 from services.objects import PIECE
 from services.zarr import GONE, IMMUTABLE, REVALIDATED, address_of, zarr_app
 from tests.servers import seaweed
@@ -167,6 +169,33 @@ def test_what_a_client_has_already_is_not_sent_again(archive: Archive) -> None:
         assert ask(archive, key, if_match='"other"').status_code == 412
 
 
+def test_readers_get_the_ledgers_and_of_the_settings_what_concerns_them(archive: Archive) -> None:
+    key = f"layers/{product(archive).layer}.json"
+    ledger = ask(archive, key)
+    assert ledger.content == archive.store.get(key)
+    settings = ask(archive, "archive.json")
+    assert settings.json() == {"abut:archive": 1, "profile": "default", "catalogue": ""}
+    for answer in (ledger, settings):
+        assert (answer.headers["cache-control"], answer.headers["content-type"]) == (REVALIDATED, "application/json")
+
+
+def test_a_ledger_is_sent_again_once_it_has_changed_and_settings_only_if_what_is_told_of_them_has(
+    tmp_path: Path,
+) -> None:
+    archive = filled(create_archive(tmp_path / "archive"))
+    key = f"layers/{product(archive).layer}.json"
+    tags = {path: ask(archive, path).headers["etag"] for path in (key, "archive.json")}
+    for path, tag in tags.items():
+        for method in ("GET", "HEAD"):
+            assert ask(archive, path, method, if_none_match=tag).status_code == 304
+    withdraw(archive, product(archive).id)
+    changed = ask(archive, key, if_none_match=tags[key])
+    assert changed.status_code == 200
+    assert changed.json()["revision"] == ledgers.load(archive.store, product(archive).layer)[0].revision
+    switch_catalogue(archive, str(tmp_path / "other.sqlite"))
+    assert ask(archive, "archive.json", if_none_match=tags["archive.json"]).status_code == 304
+
+
 def test_a_range_of_another_version_gets_the_whole(archive: Archive) -> None:
     tag = ask(archive, block(archive)).headers["etag"]
     assert ask(archive, block(archive), range="bytes=0-1", if_range=tag).status_code == 206
@@ -238,7 +267,7 @@ def test_an_absent_block_is_not_found_and_not_remembered(archive: Archive) -> No
 
 def test_nothing_is_listed_and_nothing_of_the_inside_is_served(archive: Archive) -> None:
     store = archive.store
-    for key in ("archive.json", "catalog.sqlite", "claims/a.json", "layers/32632.a.json", ".locks/probe"):
+    for key in ("catalog.sqlite", "claims/a.json", "layers/a.txt", ".locks/probe"):
         store.put_new(key, b"{}")
         assert key in {entry.key for entry in store.entries("")}
         assert ask(archive, key).status_code == 404, key
@@ -326,6 +355,16 @@ async def refuse(*_: object, **__: object) -> None:
     "path",
     [
         "products/../archive.json",
+        "layers/../archive.json",
+        "layers/../products/a.json",
+        "layers/..json",
+        "layers/.abut-1.json",
+        "layers/a/b.json",
+        "layers//a.json",
+        "layers/a.json/",
+        "layers/a.json\n",
+        "archive.json/",
+        "./archive.json",
         "products/..",
         "products/./a.json",
         "/etc/passwd",
@@ -359,12 +398,13 @@ def test_what_is_no_key_of_the_archive_names_nothing(path: str) -> None:
 
 
 def test_what_the_archive_writes_is_named(local: Archive) -> None:
-    for entry in local.store.entries("products"):
+    for entry in [*local.store.entries("products"), *local.store.entries("layers")]:
         address = address_of(entry.key)
         assert address is not None, entry.key
         assert address.key == entry.key
 
 
+HOMES = ["products", "layers"]
 INSIDE = ["products", "layers", "claims", "catalog.sqlite", "archive.json", ".locks", "legacy", "zarr.json", "a.1.zarr"]
 ODD = [
     ".",
@@ -392,18 +432,20 @@ PARTS = st.one_of(st.sampled_from(INSIDE + ODD), st.text(st.characters(max_codep
 @example("products/a.1.zarr/legacy/%2e%2e/%2e%2e/%2e%2e/secret")
 @example("products/a.1.zarr/legacy/..%5c..%5csecret")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_path_leads_out_of_the_products(local: Archive, path: str) -> None:
+def test_no_path_leads_out_of_products_and_ledgers(local: Archive, path: str) -> None:
     root = local.store.root
     assert root is not None
     address = address_of(path)
     if address is not None:
-        assert address.key == "collection.json" or address.key.startswith("products/")
+        files = ("collection.json", "archive.json")
+        assert address.key in files or address.key.startswith(("products/", "layers/"))
         assert os.path.normpath(address.key) == address.key
-        assert (root / address.key).is_relative_to(root / "products") or address.key == "collection.json"
+        assert address.key in files or any((root / address.key).is_relative_to(root / name) for name in HOMES)
     answer = ask(local, quote(path, safe="/%"))
     assert answer.status_code in (200, 301, 404)
     if answer.status_code == 200:
         assert (
             answer.content in (local.store.get(key.key) for key in local.store.entries(""))
             or b"Index of" in answer.content
+            or answer.json() == {"abut:archive": 1, "profile": "default", "catalogue": ""}
         )
