@@ -1,0 +1,101 @@
+"""Resampling done slowly and obviously: exact coordinates of each pixel centre, one rule after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyproj import Transformer
+
+from abut.lattice import GRID_STEP, Bounds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from odc.geo.geobox import GeoBox
+
+    from abut.layout import Band
+    from tests.toy_zones import ToyZone
+
+_MARGIN = 20 * GRID_STEP
+
+
+class Reference:
+    """What a zone has on the pixels of a target."""
+
+    def __init__(self, zone: ToyZone, target: GeoBox, band: Band, step: int = 0) -> None:
+        self.target, self.zone, self.size = target, zone, band.resolution
+        x, y = self.places(0.5, 0.5)
+        equator = zone.zone.equator
+        self.window = Bounds(
+            zone.zone,
+            int(x.min() - _MARGIN) // GRID_STEP * GRID_STEP,
+            int(y.min() - _MARGIN - equator) // GRID_STEP * GRID_STEP + equator,
+            int(x.max() + _MARGIN) // GRID_STEP * GRID_STEP,
+            int(y.max() + _MARGIN - equator) // GRID_STEP * GRID_STEP + equator,
+        )
+        self.mosaic = zone.pixels(band, self.window, step)
+        self.columns, self.rows = self.in_mosaic(x, y)
+
+    def places(self, column: float, row: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Easting and northing of a place in each pixel (0.5, 0.5 is its centre)."""
+        height, width = self.target.shape.yx
+        columns, rows = np.meshgrid(np.arange(width) + column, np.arange(height) + row)
+        affine = self.target.transform
+        x = affine.c + affine.a * columns + affine.b * rows
+        y = affine.f + affine.d * columns + affine.e * rows
+        exact = Transformer.from_crs(str(self.target.crs), str(self.zone.zone), always_xy=True)
+        east, north = exact.transform(x, y)
+        return np.asarray(east), np.asarray(north)
+
+    def in_mosaic(
+        self, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return (x - self.window.left) / self.size, (self.window.top - y) / self.size
+
+    def nearest(self) -> NDArray[np.uint16]:
+        """The pixel that holds the centre."""
+        found: NDArray[np.uint16] = self.mosaic[np.floor(self.rows).astype(int), np.floor(self.columns).astype(int)]
+        return found
+
+    def bilinear(self) -> NDArray[np.float64]:
+        """The four pixels around the centre, those with data only; NaN where the centre's own pixel has none."""
+        column, row = np.floor(self.columns - 0.5).astype(int), np.floor(self.rows - 0.5).astype(int)
+        right, down = self.columns - 0.5 - column, self.rows - 0.5 - row
+        total, weights = np.zeros(right.shape), np.zeros(right.shape)
+        for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            weight = (right if dx else 1 - right) * (down if dy else 1 - down)
+            pixels = self.mosaic[row + dy, column + dx].astype(np.float64)
+            weight = np.where(pixels > 0, weight, 0)
+            total, weights = total + weight * pixels, weights + weight
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(total / weights)
+
+    def cubic(self) -> NDArray[np.float64]:
+        """The sixteen pixels around the centre (Keys 1981, a = -1/2); NaN where one of them has no data."""
+        column, row = np.floor(self.columns - 0.5).astype(int), np.floor(self.rows - 0.5).astype(int)
+        right, down = self.columns - 0.5 - column, self.rows - 0.5 - row
+        total = np.zeros(right.shape)
+        for dy in range(-1, 3):
+            for dx in range(-1, 3):
+                pixels = self.mosaic[row + dy, column + dx].astype(np.float64)
+                pixels[pixels == 0] = np.nan
+                total += pixels * _keys(right - dx) * _keys(down - dy)
+        return total
+
+    def average(self, samples: int = 12) -> NDArray[np.float64]:
+        """Mean of the pixels with data under evenly spread places of each target pixel; NaN where there are none."""
+        total, count = np.zeros(self.target.shape.yx), np.zeros(self.target.shape.yx)
+        offsets = (np.arange(samples) + 0.5) / samples
+        for row in offsets:
+            for column in offsets:
+                columns, rows = self.in_mosaic(*self.places(column, row))
+                pixels = self.mosaic[np.floor(rows).astype(int), np.floor(columns).astype(int)]
+                total, count = total + pixels, count + (pixels > 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(total / count)
+
+
+def _keys(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    t = np.abs(distance)
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    return np.where(t < 1, near, np.where(t < 2, far, 0))
