@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +27,8 @@ FORMAT: Final = 1
 KEY: Final = "archive.json"
 """Object that makes a store an archive."""
 
+_ID: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class Archive:
@@ -37,6 +41,9 @@ class Archive:
     catalogue: str
     """Its catalogue as its settings name it, empty if it has none: a SQLite file, absolute or relative to a local
     archive; ``postgresql://host/database``; or the URL of a STAC API."""
+    id: str = ""
+    """Which archive it is, wherever it lies: 32 hexadecimal digits, random, made with it. A copy has the same. Empty
+    in one that an older version of Abut made, until it is opened for writing, see `identified`."""
 
     @property
     def catalogue_url(self) -> str:
@@ -105,8 +112,31 @@ def create_archive(url: str | os.PathLike[str], *, profile: str = "default", cat
     require_conditional_writes(store)
     if catalogue is None:
         catalogue = "catalog.sqlite" if store.root else ""
-    store.swap(KEY, _settings(profile, _setting(catalogue, store)), None)
-    return open_archive(store)
+    setting = _setting(catalogue, store)
+    new = {"abut:archive": FORMAT, "id": secrets.token_hex(16), "profile": profile, "catalogue": setting}
+    store.swap(KEY, _encoded(new), None)
+    return identified(open_archive(store))
+
+
+def identified(archive: Archive) -> Archive:
+    """Return an archive with its id; one that an older version of Abut made gets it now.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If it is an archive no more.
+    """
+    while not archive.id:
+        found = archive.store.read(KEY)
+        if found is None:
+            raise InvalidArchiveError(f"{archive.store.url}: not an archive (it has no {KEY})")
+        settings = json.loads(found.data)
+        if "id" not in settings:
+            settings["id"] = secrets.token_hex(16)
+            if archive.store.swap(KEY, _encoded(settings), found.version) is None:
+                continue  # another process was faster
+        archive = replace(archive, id=settings["id"])
+    return archive
 
 
 def switch_catalogue(archive: Archive, catalogue: str) -> Archive:
@@ -123,7 +153,7 @@ def switch_catalogue(archive: Archive, catalogue: str) -> Archive:
     found = archive.store.read(KEY)
     if found is None or open_archive(archive.store) != archive:
         raise ConflictError(f"{archive.store.url}/{KEY}: was changed meanwhile; look at it and try again")
-    if archive.store.swap(KEY, _settings(archive.profile, setting), found.version) is None:
+    if archive.store.swap(KEY, _encoded({**json.loads(found.data), "catalogue": setting}), found.version) is None:
         raise ConflictError(f"{archive.store.url}/{KEY}: was changed meanwhile; look at it and try again")
     return replace(archive, catalogue=setting)
 
@@ -138,8 +168,8 @@ def _setting(catalogue: str, store: Store) -> str:
     return str(path if store.root else path.resolve())
 
 
-def _settings(profile: str, catalogue: str) -> bytes:
-    return json.dumps({"abut:archive": FORMAT, "profile": profile, "catalogue": catalogue}, indent=1).encode()
+def _encoded(settings: dict[str, object]) -> bytes:
+    return json.dumps(settings, indent=1).encode()
 
 
 def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
@@ -165,7 +195,9 @@ def open_archive(where: str | os.PathLike[str] | Store) -> Archive:
             raise InvalidArchiveError(f"{store.url}/{KEY}: format {settings['abut:archive']} is not {FORMAT}")
         if not isinstance(settings["catalogue"], str):
             raise InvalidArchiveError(f"{store.url}/{KEY}: catalogue {settings['catalogue']!r} is no text")
-        return Archive(store, settings["profile"], settings["catalogue"])
+        if "id" in settings and not _ID.fullmatch(settings["id"]):
+            raise InvalidArchiveError(f"{store.url}/{KEY}: id {settings['id']!r} is not 32 hexadecimal digits")
+        return Archive(store, settings["profile"], settings["catalogue"], settings.get("id", ""))
     except (KeyError, ValueError, TypeError) as error:
         if isinstance(error, InvalidArchiveError):
             raise

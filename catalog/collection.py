@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pystac
 
@@ -13,6 +13,9 @@ from catalog.assets import PARTIAL, angles_asset, eo_bands, mask_assets, product
 from catalog.item import COLLECTION_ID
 from catalog.renders import renders
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 LICENCE: Final = "https://sentinel.esa.int/documents/247904/690755/Sentinel_Data_Legal_Notice"
 """Legal notice on the use of Copernicus Sentinel data."""
 
@@ -21,6 +24,11 @@ DOI: Final = "https://doi.org/10.5270/S2_-742ikth"
 
 MISSION: Final = "https://sentinels.copernicus.eu/web/sentinel/missions/sentinel-2"
 """What there is to know about the mission."""
+
+EDITION: Final = 1
+"""Number of what `make_collection` says; to be increased with each change of it, so that archives get the new one."""
+
+_EDITION: Final = "abut:edition"
 
 _FIRST_IMAGE: Final = datetime(2015, 6, 27, 10, 25, 31, tzinfo=UTC)
 
@@ -61,6 +69,7 @@ def make_collection() -> pystac.Collection:
         ],
         summaries=pystac.Summaries(_summaries()),
     )
+    collection.extra_fields[_EDITION] = EDITION
     collection.extra_fields["item_assets"] = _item_assets()
     collection.extra_fields["renders"] = renders()
     collection.extra_fields["cube:dimensions"] = _dimensions()
@@ -68,6 +77,12 @@ def make_collection() -> pystac.Collection:
     collection.add_link(pystac.Link("cite-as", DOI, title="Sentinel-2 MSI Level-1C TOA reflectance"))
     collection.add_link(pystac.Link("about", MISSION, "text/html", title="The Sentinel-2 mission"))
     return collection
+
+
+def edition(collection: Mapping[str, Any]) -> int:
+    """Return the `EDITION` that made a collection; 0 of those made before there were editions."""
+    found = collection.get(_EDITION, 0)
+    return found if isinstance(found, int) else 0
 
 
 def _dimensions() -> dict[str, Any]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from catalog.owner import Owner
+
+
+type Outcome = Literal["written", "changed", "outdated"]
+"""What became of a conditional replacement: it was written; the item is another by now, or gone; the catalogue has a
+newer revision."""
+
 
 class Catalogue(Protocol):
-    """An index of items; a context manager that closes it. Get one with `catalog.opening.open_catalogue`.
+    """An index of the items of one archive; a context manager that closes it. `catalog.opening` opens them.
 
     Items are those of the archive, relative hrefs included. An item of the same store (``abut:store``) is replaced
     only by one of the same or a newer ledger revision; one of another store always; items without a store always.
@@ -31,6 +38,12 @@ class Catalogue(Protocol):
     def close(self) -> None:
         """Close it; what was committed stays."""
 
+    def owner(self) -> Owner | None:
+        """Return the archive whose it is, or None if it is nobody's yet, or does not say."""
+
+    def claim(self, owner: Owner) -> Owner:
+        """Make it an archive's, if it is nobody's yet; return whose it is then. Of several at once, one succeeds."""
+
     def upsert_many(self, items: Iterable[Mapping[str, Any]]) -> int:
         """Add or replace items, in transactions of some hundreds; return how many were written.
 
@@ -42,6 +55,12 @@ class Catalogue(Protocol):
 
     def remove(self, item_id: str, collection: str = ...) -> bool:
         """Take an item out, withdrawn or not; return whether it was listed."""
+
+    def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is listed and still what `get` returned; return whether it was taken out.
+
+        Comparing and removing is one step, but behind a STAC API that is not Abut's.
+        """
 
     def get(self, item_id: str, collection: str = ...) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""

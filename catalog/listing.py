@@ -26,10 +26,13 @@ def row_item(reader: Reader, rid: int) -> dict[str, Any]:
     return _item(reader, reader.connection.execute(f"{_DOCUMENT} i.rid = ?", (rid,)).fetchone()[0])
 
 
-def listing(reader: Reader, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
-    """Return items of a collection, withdrawn or not: the first whose ids come after `after`, by code point."""
-    statement = f"{_DOCUMENT} i.collection = ? AND i.id > ? ORDER BY i.id LIMIT ?"
-    found = reader.connection.execute(statement, (collection, after, limit))
+def listing(reader: Reader, collection: str, after: str, limit: int, *, withdrawn: bool = True) -> list[dict[str, Any]]:
+    """Return items of a collection, withdrawn ones too if asked for: the first whose ids come after `after`.
+
+    By code point. All are read at once: nothing is left open that would keep the file's log from starting anew.
+    """
+    statement = f"{_DOCUMENT} i.collection = ? AND i.id > ? AND i.withdrawn <= ? ORDER BY i.id LIMIT ?"
+    found = reader.connection.execute(statement, (collection, after, withdrawn, limit)).fetchall()
     return [_item(reader, data) for (data,) in found]
 
 

@@ -6,6 +6,7 @@ is not listed here; what is written here is found by all programs that read pgst
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from itertools import batched
@@ -14,21 +15,27 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psycopg
 
 from abut.catalogue import without_secrets
-from abut.errors import CatalogueError
+from abut.errors import BadRequestError, CatalogueError
 from catalog import pgstac_write as write
 from catalog.documents import stored
 from catalog.item import COLLECTION_ID
-from catalog.pgstac_schema import Connection, connect, prepare, writing
+from catalog.owner import Owner, decoded, encoded
+from catalog.pgstac_schema import BUSY_TIMEOUT, Connection, connect, migrate, prepare, writing
 from catalog.text import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
+    from catalog.interface import Outcome
+
 BATCH: Final = 500
 """Items that are written in one transaction, and read at once."""
 
 _TRIES: Final = 4
+
+_GRACE: Final = 5.0
+"""Seconds more than the server needs, by its own clock, to end a transaction whose connection is lost."""
 
 _GONE: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 """What psycopg raises when the server or the way to it is gone, or took the transaction back."""
@@ -43,33 +50,51 @@ def open_pgstac(url: str, *, create: bool = False) -> PgstacCatalogue:
         ``postgresql://[user[:password]@]host[:port]/database``; what it leaves out comes from PGUSER, PGPASSWORD and
         the other variables of PostgreSQL.
     create : bool
-        Whether to install pgstac and the tables beside it where they are missing, and to migrate older ones. The
-        user must be allowed to.
+        Whether to install pgstac and the tables beside it where there are none. The user must be allowed to.
 
     Raises
     ------
     InvalidArchiveError
-        If it is no URL of a database, one without a catalogue that is not to be made, or of a newer version.
+        If it is no URL of a database, one without a catalogue that is not to be made, or of another version.
     CatalogueError
         If the database can't be reached, or refuses.
     """
     connection = connect(url)
     try:
-        prepare(connection, url, create=create)
-    except psycopg.Error as error:
-        connection.close()
-        raise CatalogueError(f"catalogue {without_secrets(url)}: {_line(error)}") from error
+        _explained(url, lambda: prepare(connection, url, create=create))
     except BaseException:
         connection.close()
         raise
     return PgstacCatalogue(url, connection)
 
 
+def upgrade(url: str) -> bool:
+    """Bring the catalogue in a database up to date; return whether it was of an older version.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If it is no URL of a database, one without a catalogue, or of a newer version.
+    CatalogueError
+        If the database can't be reached, or refuses.
+    """
+    with contextlib.closing(connect(url)) as connection:
+        return _explained(url, lambda: migrate(connection, url))
+
+
+def _explained[Result](url: str, work: Callable[[], Result]) -> Result:
+    try:
+        return work()
+    except psycopg.Error as error:
+        raise CatalogueError(f"catalogue {without_secrets(url)}: {_line(error)}") from error
+
+
 @dataclass(slots=True)
 class PgstacCatalogue:
     """An open catalogue; a context manager that closes it. Open one with `open_pgstac`.
 
-    When the server ends a connection or takes a transaction back, what was asked for is tried again.
+    When the server ends a connection or takes a transaction back, what was asked for is tried again, but not if it was
+    committed and only the answer got lost.
     """
 
     address: str
@@ -92,6 +117,17 @@ class PgstacCatalogue:
         """Close it; what was committed stays."""
         self.connection.close()
 
+    def owner(self) -> Owner | None:
+        """Return the archive whose it is, or None if it is nobody's yet."""
+        found = self._read("SELECT value FROM abut.settings WHERE name = 'archive'")
+        return decoded(found[0][0]) if found else None
+
+    def claim(self, owner: Owner) -> Owner:
+        """Make it an archive's, if it is nobody's yet; return whose it is then."""
+        statement = b"INSERT INTO abut.settings VALUES ('archive', %s) ON CONFLICT DO NOTHING"
+        self._trying(lambda connection: connection.execute(statement, (encoded(owner),)))
+        return self.owner() or owner
+
     def upsert_many(self, items: Iterable[Mapping[str, Any]]) -> int:
         """Add or replace items, in transactions of `BATCH`; return how many were written.
 
@@ -102,7 +138,11 @@ class PgstacCatalogue:
         CatalogueError
             If the database can't be reached, or refuses.
         """
-        return sum(self._upserted(batch) for batch in batched(items, BATCH))
+        return sum(self.upsert(batch) for batch in batched(items, BATCH))
+
+    def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
+        """Add or replace items, all or none; return how many were written."""
+        return self._written(lambda connection: write.upsert(connection, items))
 
     def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
         """Add items, all or none; return the ids that are listed already (then nothing was written)."""
@@ -111,6 +151,14 @@ class PgstacCatalogue:
     def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:
         """Take an item out, withdrawn or not; return whether it was listed."""
         return self._written(lambda connection: write.remove(connection, collection, item_id))
+
+    def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
+        """Replace an item, by the rule of revisions, if it is still what `get` returned."""
+        return self._written(lambda connection: write.replace_if(connection, item, expected))
+
+    def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is listed and still what `get` returned; return whether it was taken out."""
+        return self._written(lambda connection: write.remove_if(connection, expected))
 
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
@@ -150,22 +198,53 @@ class PgstacCatalogue:
         """Add a collection, or replace the one of its id."""
         self._written(lambda connection: write.put_collection(connection, collection))
 
-    def remove_collection(self, collection: str) -> bool:
-        """Take a collection and its items out; return whether it was listed."""
-        return self._written(lambda connection: write.remove_collection(connection, collection))
+    def put_collection_if(self, collection: Mapping[str, Any], expected: Mapping[str, Any] | None) -> bool:
+        """Put a collection if the one of its id is what is expected (None: there is none); return whether it was."""
+        return self._written(lambda connection: write.put_collection_if(connection, collection, expected))
 
-    def _upserted(self, batch: Sequence[Mapping[str, Any]]) -> int:
-        return self._written(lambda connection: write.upsert(connection, batch))
+    def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
+        """Take a collection and its items out, or only if it has none; return whether that was done."""
+
+        def change(connection: Connection) -> bool:
+            return not (empty and write.has_items(connection, collection)) and write.remove_collection(
+                connection, collection
+            )
+
+        return self._written(change)
 
     def _read(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._trying(lambda connection: connection.execute(statement.encode(), parameters).fetchall())
 
     def _written[Result](self, change: Callable[[Connection], Result]) -> Result:
+        done: list[tuple[str, Result]] = []
+
         def changed(connection: Connection) -> Result:
+            if done and self._committed(connection, done[0][0]):
+                return done[0][1]
+            done.clear()
             with writing(connection):
-                return change(connection)
+                number = _transaction(connection)
+                result = change(connection)
+                done.append((number, result))  # from here on, whether it is committed may be known to the server alone
+            return result
 
         return self._trying(changed)
+
+    def _committed(self, connection: Connection, number: str) -> bool:
+        """Return whether a transaction was committed whose connection got lost, once the server has noticed that.
+
+        Raises
+        ------
+        CatalogueError
+            If it is still under way when the server should have ended it.
+        """
+        until = time.monotonic() + BUSY_TIMEOUT + _GRACE
+        while time.monotonic() < until:
+            (status,) = connection.execute("SELECT pg_xact_status(%s::xid8)", (number,)).fetchone() or (None,)
+            if status != "in progress":
+                return bool(status == "committed")
+            time.sleep(0.05)
+        raise CatalogueError(f"catalogue {self.url}: transaction {number} is neither committed nor taken back")
 
     def _trying[Result](self, work: Callable[[Connection], Result]) -> Result:
         """Do what may be done twice; where the server took it back or went away, on a new connection if need be."""
@@ -175,7 +254,7 @@ class PgstacCatalogue:
                     self.connection = connect(self.address)
                 return work(self.connection)
             except psycopg.DataError as error:
-                raise ValueError(f"PostgreSQL can't store this: {_line(error)}") from error
+                raise BadRequestError(f"PostgreSQL can't store this: {_line(error)}") from error
             except _GONE as error:
                 if tries_left == 0 or isinstance(error, psycopg.errors.LockNotAvailable):
                     raise CatalogueError(f"catalogue {self.url}: {_line(error)}") from error
@@ -183,6 +262,12 @@ class PgstacCatalogue:
             except psycopg.Error as error:
                 raise CatalogueError(f"catalogue {self.url}: {_line(error)}") from error
         raise AssertionError
+
+
+def _transaction(connection: Connection) -> str:
+    """Return the number of the transaction that is open."""
+    (number,) = connection.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+    return str(number)
 
 
 def _line(error: psycopg.Error) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psycopg
@@ -18,6 +19,7 @@ from abut.errors import CatalogueError, InvalidArchiveError
 from catalog.collection import make_collection
 from catalog.pgstac_tables import MIGRATIONS, QUERYABLES, SCHEMA_VERSION
 from catalog.pgstac_write import put_collection
+from catalog.schema import UPGRADE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +52,11 @@ def connect(url: str) -> Connection:
         )
     except psycopg.OperationalError as error:
         raise CatalogueError(f"{without_secrets(url)}: {' '.join(str(error).split())}") from error
+    _configure(connection)
+    return connection
+
+
+def _configure(connection: Connection) -> None:
     settings = {
         "search_path": "pgstac, public",
         "timezone": "UTC",
@@ -64,7 +71,6 @@ def connect(url: str) -> Connection:
         "SELECT set_config(name, 'lz4', false) FROM pg_settings "
         "WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"
     )
-    return connection
 
 
 def require_url(url: str) -> None:
@@ -84,40 +90,72 @@ def require_url(url: str) -> None:
 
 
 def prepare(connection: Connection, url: str, *, create: bool) -> None:
-    """Bring the schemas of a database to this version, or see that they are of this version.
+    """See that a database has a catalogue of this version.
 
     Parameters
     ----------
     connection : psycopg.Connection
         Of `connect`.
     url : str
-        URL of the same database.
+        URL of the same database, for messages.
     create : bool
-        Whether to install what is missing and to migrate what is older.
+        Whether to make it if there is none.
 
     Raises
     ------
     InvalidArchiveError
-        If a schema is missing or older and `create` is false, or newer than this program, or the database has items
-        of another program.
+        If there is none and `create` is false, it is of another version, or the database has items of another program.
     """
-    if not _outdated(connection, url):
+    before = _versions(connection, url)
+    if before.current:
         return
-    if not create:
-        raise InvalidArchiveError(f"{without_secrets(url)} is no catalogue, or one of an older version")
-    with writing(connection):
-        if _outdated(connection, url):  # still
+    if before.own == 0 and not create:
+        raise InvalidArchiveError(f"{without_secrets(url)}: no catalogue")
+    if before.own or before.pgstac not in (None, PGSTAC_VERSION):
+        needed = _Versions(PGSTAC_VERSION, SCHEMA_VERSION)
+        raise InvalidArchiveError(f"{without_secrets(url)}: {before}; this version of Abut needs {needed}: {UPGRADE}")
+    with _migrating(connection):
+        if _versions(connection, url).own == 0:  # still
             _migrate(connection, url)
 
 
-def _outdated(connection: Connection, url: str) -> bool:
-    """Whether a schema is missing or older; raises if one is newer."""
-    pgstac, own = _pgstac_version(connection), _own_version(connection)
-    if own > SCHEMA_VERSION:
-        raise InvalidArchiveError(f"{without_secrets(url)}: schema abut has version {own}, newer than {SCHEMA_VERSION}")
-    if _numbers(pgstac) > _numbers(PGSTAC_VERSION):
-        raise InvalidArchiveError(f"{without_secrets(url)}: pgstac is {pgstac}, newer than {PGSTAC_VERSION}")
-    return pgstac != PGSTAC_VERSION or own != SCHEMA_VERSION
+def migrate(connection: Connection, url: str) -> bool:
+    """Bring a catalogue up to date; return whether it was of an older version. Arguments and errors as `prepare`."""
+    with _migrating(connection):
+        before = _versions(connection, url)
+        if before == _Versions(None, 0):
+            raise InvalidArchiveError(f"{without_secrets(url)}: no catalogue")
+        if not before.current:
+            _migrate(connection, url)
+        return not before.current
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """What a database has."""
+
+    pgstac: str | None
+    """Version of pgstac; None: it has none."""
+    own: int
+    """Version of the schema ``abut``; 0: it has none."""
+
+    @property
+    def current(self) -> bool:
+        """Whether it is what this program needs."""
+        return self.pgstac == PGSTAC_VERSION and self.own == SCHEMA_VERSION
+
+    def __str__(self) -> str:
+        pgstac = f"pgstac {self.pgstac}" if self.pgstac else "no pgstac"
+        return f"{pgstac}, schema abut of version {self.own}" if self.own else f"{pgstac}, no schema abut"
+
+
+def _versions(connection: Connection, url: str) -> _Versions:
+    """Return what a database has; raises if something is newer than what this program knows."""
+    found = _Versions(_pgstac_version(connection), _own_version(connection))
+    if found.own > SCHEMA_VERSION or _numbers(found.pgstac) > _numbers(PGSTAC_VERSION):
+        known = _Versions(PGSTAC_VERSION, SCHEMA_VERSION)
+        raise InvalidArchiveError(f"{without_secrets(url)}: {found}, too new: this version of Abut knows up to {known}")
+    return found
 
 
 def _numbers(version: str | None) -> tuple[int, ...]:
@@ -143,8 +181,27 @@ def _has(connection: Connection, table: str) -> bool:
     return bool(found)
 
 
+@contextlib.contextmanager
+def _migrating(connection: Connection) -> Iterator[None]:
+    """Be the only one who migrates or writes, for as long as it takes.
+
+    The lock is the session's, not a transaction's: no transaction waits meanwhile that the server would end, and none
+    that holds what the migration needs. Who comes second waits for as long as the first one takes.
+    """
+    connection.execute("SELECT set_config('lock_timeout', '0', false)")
+    connection.execute("SELECT pg_advisory_lock(%s)", (WRITERS,))
+    _configure(connection)
+    try:
+        yield
+    finally:
+        if not connection.closed:  # else the server has let it go
+            connection.rollback()
+            connection.autocommit = True
+            connection.execute("SELECT pg_advisory_unlock(%s)", (WRITERS,))
+
+
 def _migrate(connection: Connection, url: str) -> None:
-    """Migrate pgstac, on a connection of its own, then the schema beside it."""
+    """Migrate pgstac, then the schema beside it, each wholly or not at all."""
     new = _own_version(connection) == 0
     if new and _has(connection, "pgstac.items"):
         (taken,) = connection.execute("SELECT EXISTS (SELECT FROM pgstac.items)").fetchone() or (False,)
@@ -153,20 +210,24 @@ def _migrate(connection: Connection, url: str) -> None:
                 f"{without_secrets(url)} has items of another program; give Abut its own database"
             )
     if _pgstac_version(connection) != PGSTAC_VERSION:
-        with ConnectionPool(url, min_size=1, max_size=1, open=True) as pool:
-            database = PgstacDB(pool=pool)
-            try:
-                Migrate(database).run_migration()
-            finally:
-                database.disconnect()
-    connection.execute("CREATE SCHEMA IF NOT EXISTS abut")
-    connection.execute("CREATE TABLE IF NOT EXISTS abut.version (number integer PRIMARY KEY)")
-    for number, statements in enumerate(MIGRATIONS[_own_version(connection) :], _own_version(connection) + 1):
-        connection.execute(statements.encode())
-        connection.execute("INSERT INTO abut.version VALUES (%s)", (number,))
-    _register_queryables(connection)
-    if new:
-        put_collection(connection, make_collection().to_dict(include_self_link=False))
+        _migrate_pgstac(connection)
+    with connection.transaction():
+        connection.execute("CREATE SCHEMA IF NOT EXISTS abut")
+        connection.execute("CREATE TABLE IF NOT EXISTS abut.version (number integer PRIMARY KEY)")
+        for number, statements in enumerate(MIGRATIONS[_own_version(connection) :], _own_version(connection) + 1):
+            connection.execute(statements.encode())
+            connection.execute("INSERT INTO abut.version VALUES (%s)", (number,))
+        _register_queryables(connection)
+        if new:
+            put_collection(connection, make_collection().to_dict(include_self_link=False))
+
+
+def _migrate_pgstac(connection: Connection) -> None:
+    """Migrate pgstac on the connection that has the lock."""
+    with ConnectionPool(min_size=0, max_size=1, open=False) as unused:  # or it would make one of its own
+        Migrate(PgstacDB(pool=unused, connection=connection)).run_migration()
+    connection.execute("RESET ROLE")
+    _configure(connection)
 
 
 def _register_queryables(connection: Connection) -> None:

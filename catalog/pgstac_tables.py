@@ -3,7 +3,8 @@
 pgstac keeps what can be found, in its own form: without nulls, thinned out by the collection's ``item_assets``, and
 nothing that has no place on the ground. The schema ``abut`` has what pgstac has no place for: each item as it was
 handed in (``abut.items.document``, as `catalog.documents` keeps it), the revision rule, families of versions, and
-withdrawn items, which are not in ``pgstac.items`` so that no search finds them.
+withdrawn items, which are not in ``pgstac.items`` so that no search finds them; and, in ``abut.settings``, whose
+catalogue it is (`catalog.owner`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Version of the tables of the schema ``abut``, in ``abut.version``."""
 
 QUERYABLES: Final = {
@@ -120,6 +121,13 @@ _VERSION_1: Final = r"""
     COMMENT ON COLUMN abut.items.withdrawn IS 'Withdrawn items are not in pgstac.items';
 """
 
+_VERSION_2: Final = """
+    CREATE TABLE abut.settings (name text PRIMARY KEY, value text NOT NULL);
+    GRANT SELECT ON abut.settings TO pgstac_read, pgstac_ingest;
+    GRANT INSERT ON abut.settings TO pgstac_ingest;
+    COMMENT ON TABLE abut.settings IS 'archive: whose items these are';
+"""
+
 
 def _combining() -> str:
     """Return the accents of Unicode's first plane, as ranges of a regular expression."""
@@ -129,5 +137,5 @@ def _combining() -> str:
     return "".join(rf"\u{start:04x}-\u{end:04x}" for start, end in zip(starts, ends, strict=True))
 
 
-MIGRATIONS: Final = (_VERSION_1.replace("<combining>", _combining()),)
+MIGRATIONS: Final = (_VERSION_1.replace("<combining>", _combining()), _VERSION_2)
 """Statements that lead from each version to the next. Documents are what `catalog.documents.template` makes."""

@@ -16,7 +16,9 @@ import httpx
 
 from abut.catalogue import without_secrets
 from abut.errors import CatalogueError
+from catalog.comparing import digest
 from catalog.item import COLLECTION_ID
+from catalog.owner import Owner
 from catalog.places import GENERATED
 from catalog.remote_http import Http, Patience, reason
 
@@ -29,6 +31,9 @@ REGISTER: Final = "urn:abut:stac:register:1"
 
 BULK: Final = "urn:abut:stac:bulk:1"
 """Conformance class of servers that take many items at once, by `catalog.interface`'s rule of revisions."""
+
+ARCHIVE: Final = "abut:archive"
+"""Field of the landing page of servers of Abut: id of the archive that they serve."""
 
 BATCH: Final = 200
 """Items sent at once at most."""
@@ -69,7 +74,8 @@ def open_remote(url: str, token: str = "", *, patience: Patience | None = None) 
     except BaseException:
         http.close()
         raise
-    return RemoteCatalogue(http, is_abut=REGISTER in classes, has_bulk=BULK in classes)
+    archive = str(landing.get(ARCHIVE) or "")
+    return RemoteCatalogue(http, is_abut=REGISTER in classes, has_bulk=BULK in classes, archive=archive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class RemoteCatalogue:
     """Whether it hands out items as they are stored."""
     has_bulk: bool
     """Whether it takes many items at once."""
+    archive: str = ""
+    """Id of the archive that it serves; empty if it does not say."""
 
     @property
     def url(self) -> str:
@@ -98,13 +106,21 @@ class RemoteCatalogue:
         """Close the connection."""
         self.http.close()
 
+    def owner(self) -> Owner | None:
+        """Return the archive that the server says it serves, or None if it does not say."""
+        return Owner(self.archive) if self.archive else None
+
+    def claim(self, owner: Owner) -> Owner:
+        """Return whose it is: what a server serves is decided where it runs."""
+        return self.owner() or owner
+
     def upsert_many(self, items: Iterable[Mapping[str, Any]]) -> int:
         """Add or replace items, some hundreds at once; return how many were written.
 
         Raises
         ------
         ValueError
-            If the server does not take an item; what it could take of the same batch is written.
+            If the server does not take an item; a server of Abut has written nothing of the same batch then.
         CatalogueError
             If the server can't be reached, or refuses.
         """
@@ -121,6 +137,36 @@ class RemoteCatalogue:
             self._put(item)
         self.http.send("DELETE", _item_path(collection, item_id), but=(404,))
         return True
+
+    def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is listed and still what `get` returned; return whether it was taken out.
+
+        Servers of Abut compare and remove in one step; of others the item is looked at just before.
+        """
+        collection, name = str(expected["collection"]), str(expected["id"])
+        path = _item_path(collection, name)
+        tag = self._tag(expected)
+        if tag is None:
+            return False
+        if self.is_abut and collection == COLLECTION_ID and not expected["properties"].get("abut:withdrawn"):
+            gone = {**expected, "properties": {**expected["properties"], "abut:withdrawn": True}}
+            # Whether it was replaced is seen by what is there: a first answer may have been lost.
+            self.http.send("PUT", path, body=gone, but=(404, 409, 412), if_match=tag)
+            tag = self._tag(gone)
+            if tag is None:
+                return False
+        answer = self.http.send("DELETE", path, but=(404, 412), if_match=tag)
+        return answer.status_code != httpx.codes.PRECONDITION_FAILED
+
+    def _tag(self, expected: Mapping[str, Any]) -> str | None:
+        """Return the ETag of an item, empty if the server gives none; None if it is not what is expected."""
+        collection, name = str(expected["collection"]), str(expected["id"])
+        path = (_register_path if self.is_abut else _item_path)(collection, name)
+        answer = self.http.send("GET", path, but=(404,))
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        listed = answer.json() if self.is_abut else _plain(answer.json(), self.url)
+        return answer.headers.get("etag", "") if digest(listed) == digest(expected) else None
 
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
@@ -189,7 +235,7 @@ class RemoteCatalogue:
             return sum(self._put(item) for item in batch)
         path = f"/collections/{quote(collection, safe='')}/bulk_items"
         body = {"items": {item["id"]: item for item in batch}, "method": "upsert"}
-        answer = self.http.send("POST", path, body=body, but=(400, 404, 413))
+        answer = self.http.send("POST", path, body=body, but=(400, 404, 409, 413))
         if answer.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(batch) > 1:
             half = len(batch) // 2
             return self._send(collection, batch[:half]) + self._send(collection, batch[half:])

@@ -3,7 +3,7 @@
 ``items`` has what is searched and sorted by, in slim rows; ``details`` has the geometries (WKB) for the exact spatial
 test and the other properties; ``documents`` has the items themselves; ``extents`` is an R*Tree on bounding box and
 time of what searches find by place. Rows of the four share their ``rid``. Properties and items are compressed with
-``dictionaries`` (see `catalog.packing`).
+``dictionaries`` (see `catalog.packing`). ``settings`` says whose catalogue it is (`catalog.owner`).
 
 Longitudes start in -180 ... 180 and go on past 180 for what crosses that meridian; ``extents`` has time in days since
 1970, all other times are in microseconds since 1970. An item's time is ``datetime`` ... ``until``.
@@ -20,11 +20,14 @@ from abut.errors import InvalidArchiveError
 from catalog.collection import make_collection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Version of the tables, in ``user_version`` of the file."""
+
+UPGRADE: Final = "`abut catalog upgrade` brings it up to date"
+"""What messages about older versions say."""
 
 APPLICATION_ID: Final = 0x41425554
 """``application_id`` of the file: the letters ABUT."""
@@ -41,7 +44,11 @@ MAX_LOG: Final = 64 * 2**20
 CACHE: Final = 8_000
 """KiB of pages that a connection keeps."""
 
+SETTINGS: Final = "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+"""Statement that makes the table of what the catalogue knows of itself; new in version 3."""
+
 TABLES: Final = (
+    SETTINGS,
     """CREATE TABLE collections (
         id TEXT PRIMARY KEY,
         document TEXT NOT NULL
@@ -109,12 +116,25 @@ TABLES: Final = (
 
 
 def connect(path: Path, *, create: bool, any_thread: bool = False) -> sqlite3.Connection:
-    """Open a catalogue for reading and writing; make its tables if it is new, bring them up to date if they are old.
+    """Open a catalogue for reading and writing; make its tables if it is new.
 
     Raises
     ------
     InvalidArchiveError
-        If there is no file and `create` is false, it is no catalogue, or one of a newer version.
+        If there is no file and `create` is false, it is no catalogue, or one of another version.
+    """
+    return connect_with(_require_present, path, create=create, any_thread=any_thread)
+
+
+def connect_with(
+    prepare: Callable[[sqlite3.Connection, Path], object], path: Path, *, create: bool, any_thread: bool = False
+) -> sqlite3.Connection:
+    """Open a catalogue whatever its version, and prepare it; the connection is closed if that raises.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If there is no file and `create` is false, or it is no catalogue.
     """
     if not create and not path.is_file():
         raise InvalidArchiveError(f"{path}: no catalogue")
@@ -122,7 +142,8 @@ def connect(path: Path, *, create: bool, any_thread: bool = False) -> sqlite3.Co
         raise InvalidArchiveError(f"{path}: no folder for the catalogue")
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=not any_thread)
     try:
-        _prepare(connection, path)
+        _configure(connection)
+        prepare(connection, path)
     except sqlite3.DatabaseError as error:
         connection.close()
         if isinstance(error, sqlite3.OperationalError):
@@ -168,33 +189,14 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("PRAGMA foreign_keys = 1")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE}")
-    if (version := _version(connection, path)) == SCHEMA_VERSION:
-        return
-    if version == 0:
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new file
-        connection.execute("PRAGMA journal_mode = WAL")
-    with transaction(connection):
-        version = _version(connection, path)  # another process may have been faster
-        if version == 0:
-            _create(connection)
-        elif version < SCHEMA_VERSION:
-            from catalog.migration import migrate  # noqa: PLC0415 - rarely needed; it imports this module
+def version_of(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the tables; 0 of an empty file.
 
-            try:
-                migrate(connection)
-            except ValueError as error:
-                raise InvalidArchiveError(
-                    f"{path}: {error}; without this file, `abut check --repair` lists the archive's items anew"
-                ) from error
-
-
-def _version(connection: sqlite3.Connection, path: Path) -> int:
-    """Version of the tables; 0 of an empty file."""
+    Raises
+    ------
+    InvalidArchiveError
+        If it is no catalogue, or one of a newer version than `SCHEMA_VERSION`.
+    """
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
@@ -202,9 +204,30 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
         raise InvalidArchiveError(f"{path}: a database, but not a catalogue")
     if version > SCHEMA_VERSION:
         raise InvalidArchiveError(
-            f"{path}: catalogue of version {version}; this version of Abut reads up to {SCHEMA_VERSION}"
+            f"{path}: catalogue of version {version}, too new: this version of Abut knows up to {SCHEMA_VERSION}"
         )
     return version
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys = 1")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE}")
+
+
+def _require_present(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in an empty file; refuse those of an older version, which others may be using."""
+    if version_of(connection, path) == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new file
+        connection.execute("PRAGMA journal_mode = WAL")
+        with transaction(connection):
+            if version_of(connection, path) == 0:  # else another process was faster
+                _create(connection)
+    if (version := version_of(connection, path)) != SCHEMA_VERSION:
+        raise InvalidArchiveError(
+            f"{path}: catalogue of version {version}, this version of Abut needs {SCHEMA_VERSION}: {UPGRADE}"
+        )
 
 
 def _create(connection: sqlite3.Connection) -> None:

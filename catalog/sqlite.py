@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from catalog import writing
 from catalog.functions import reader
 from catalog.item import COLLECTION_ID
-from catalog.listing import collections, row_item, stored_item
-from catalog.plan import Conditions, plan
+from catalog.listing import collections, listing, row_item, stored_item
+from catalog.owner import Owner, decoded, encoded
+from catalog.plan import plan
 from catalog.query import Times, query
 from catalog.schema import connect, connect_reader, snapshot, transaction
 
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from catalog.functions import Reader
+    from catalog.plan import Conditions
 
 BATCH: Final = 500
-"""Items that are written in one transaction."""
+"""Items that are written in one transaction, and read at once."""
 
 
 def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalogue:
@@ -45,7 +47,7 @@ def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalog
     Raises
     ------
     InvalidArchiveError
-        If there is none and it is not to be made, or it is no catalogue, or one of a newer version.
+        If there is none and it is not to be made, or it is no catalogue, or one of another version.
     """
     location = Path(path)
     return Catalogue(location, reader(connect(location, create=create)))
@@ -80,6 +82,17 @@ class Catalogue:
         """Close it; what was committed stays."""
         self.connection.close()
 
+    def owner(self) -> Owner | None:
+        """Return the archive whose it is, or None if it is nobody's yet."""
+        found = self.connection.execute("SELECT value FROM settings WHERE name = 'archive'").fetchone()
+        return decoded(found[0]) if found else None
+
+    def claim(self, owner: Owner) -> Owner:
+        """Make it an archive's, if it is nobody's yet; return whose it is then."""
+        with transaction(self.connection):
+            self.connection.execute("INSERT OR IGNORE INTO settings VALUES ('archive', ?)", (encoded(owner),))
+        return self.owner() or owner
+
     def upsert(self, item: Mapping[str, Any]) -> bool:
         """Add an item, or replace the one of its id, as `upsert_many` does; return whether it was written."""
         return self.upsert_many([item]) == 1
@@ -113,6 +126,11 @@ class Catalogue:
         with transaction(self.connection):
             return writing.remove(self.connection, collection, item_id)
 
+    def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is listed and still what `get` returned; return whether it was taken out."""
+        with transaction(self.connection):
+            return writing.remove_if(self.connection, expected)
+
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
         """Return an item, withdrawn or not, or None if it is not listed."""
         return stored_item(self.reader, collection, item_id)
@@ -124,13 +142,16 @@ class Catalogue:
         }
 
     def items(self, collection: str | None = None, *, withdrawn: bool = False) -> Iterator[dict[str, Any]]:
-        """Return all items as they are now, one after another, by collection and id; withdrawn ones if asked for."""
-        wanted = Conditions(findable=not withdrawn)
-        if collection is not None:
-            wanted.one_of("collection", [collection])
-        if not withdrawn:
-            wanted.add("NOT i.withdrawn")
-        return _results(self.path, wanted, "i.collection, i.id")
+        """Return all items, one after another, by collection and id; withdrawn ones too if asked for.
+
+        They are read some hundreds at a time, each time as they are then.
+        """
+        names = [one["id"] for one in self.collections()] if collection is None else [collection]
+        for name in names:
+            last = ""
+            while found := listing(self.reader, name, last, BATCH, withdrawn=withdrawn):
+                yield from found
+                last = found[-1]["id"]
 
     def count(self) -> int:
         """Return the number of items, withdrawn ones included."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "info": ("cli.catalog_info", "Say what the catalogue is and what it lists."),
     "migrate": ("cli.catalog_migrate", "Copy the catalogue into another one, and switch to it."),
+    "upgrade": ("cli.catalog_upgrade", "Bring a catalogue of an older version of Abut up to date."),
     "rebuild": ("cli.catalog_rebuild", "List the items of the store anew."),
     "export": ("cli.catalog_export", "Write static STAC or stac-geoparquet."),
 }

@@ -8,7 +8,7 @@ import click
 
 from abut.catalogue import POSTGRES, scheme_of, without_secrets
 from abut.errors import InvalidArchiveError
-from catalog.opening import open_catalogue
+from catalog.opening import open_own
 from cli.opening import open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
 from cli.output import plural, print_json
@@ -28,8 +28,8 @@ def command(archive: str, *, as_json: bool) -> None:
     \b
     abut catalog info --archive l1c
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    opened = open_with_catalogue(archive)
-    with open_catalogue(require_catalogue(opened), create=False) as catalogue:
+    opened = require_catalogue(open_with_catalogue(archive))
+    with open_own(opened, create=False, claim=False) as catalogue:
         collections = [_counted(catalogue, collection["id"]) for collection in catalogue.collections()]
         described = {"catalogue": catalogue.url, "kind": kind(opened.catalogue_url), "collections": collections}
     if as_json:
@@ -41,8 +41,8 @@ def command(archive: str, *, as_json: bool) -> None:
         click.echo(f"  {one['collection']}  {plural(one['items'], 'item')}{withdrawn}")
 
 
-def require_catalogue(archive: Archive) -> str:
-    """Return the catalogue of an archive.
+def require_catalogue(archive: Archive) -> Archive:
+    """Return an archive that has a catalogue.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def require_catalogue(archive: Archive) -> str:
     """
     if not archive.catalogue:
         raise InvalidArchiveError(f"{archive.store.url}: the archive has no catalogue")
-    return archive.catalogue_url
+    return archive
 
 
 def kind(catalogue: str) -> str:

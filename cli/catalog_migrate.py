@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from abut.archive import open_archive, switch_catalogue
+from abut.archive import identified, open_archive, switch_catalogue
 from abut.catalogue import path_of, require_no_secret, same, without_secrets
 from abut.errors import InvalidArchiveError
 from catalog.opening import open_catalogue
+from catalog.owner import require_own
 from catalog.transfer import Comparison, compare, copy, copy_again
-from cli.catalog_info import require_catalogue
-from cli.opening import open_for_writing
+from cli.opening import open_for_writing, open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
 from cli.output import bar, plural, print_json
+from cli.reading import index_of_store
 from cli.status import FAILED, print_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from abut.archive import Archive
     from catalog.interface import Catalogue
 
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 def command(archive: str, target: str, *, switch: bool, as_json: bool) -> int:
     """Copy an archive's catalogue into another one, and compare both.
 
+    Where the archive has none, or its catalogue is another archive's, the items come from its store.
+
     All collections and items are copied, withdrawn ones included, then digests of all are compared. A copy that was
     interrupted is done again from the start; what is there already stays. With --switch, archive.json names the new
     catalogue from then on, and what others registered meanwhile is copied as well. The old one stays as it is.
@@ -40,18 +46,18 @@ def command(archive: str, target: str, *, switch: bool, as_json: bool) -> int:
     abut catalog migrate --archive l1c --to postgresql://db.example.org/stac --switch
     abut catalog migrate --archive l1c --to catalog.sqlite --switch
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    opened = open_for_writing(archive) if switch else open_archive(archive)
-    source = require_catalogue(opened)
+    opened = open_for_writing(archive) if switch else open_with_catalogue(archive)
     path = path_of(target, opened.store.root)
-    if same(source, target, opened.store.root):
+    if opened.catalogue and same(opened.catalogue_url, target, opened.store.root):
         raise InvalidArchiveError(f"{without_secrets(target)!r} is the archive's catalogue already")
     if switch:
         require_no_secret(target)
     with (
-        open_catalogue(source, create=False) as old,
+        _source(opened) as old,
         open_catalogue(path or target) as new,
         bar(None, " items", hidden=as_json) as progress,
     ):
+        require_own(new, opened, claim=True)
         copied = copy(old, new, on_items=progress.update)
         found = compare(old, new, on_items=progress.update)
         if found.missing or found.unequal:  # registered meanwhile
@@ -61,6 +67,19 @@ def command(archive: str, target: str, *, switch: bool, as_json: bool) -> int:
             found = _switch(archive, target, old, new)
     _print(copied, found, switched=switch and found.equal, as_json=as_json, target=without_secrets(target))
     return 0 if found.equal else FAILED
+
+
+@contextmanager
+def _source(archive: Archive) -> Iterator[Catalogue]:
+    """Open what is copied: the archive's catalogue, or one made for the moment where it has none of its own."""
+    with ExitStack() as stack:
+        if archive.catalogue:
+            catalogue = stack.enter_context(open_catalogue(archive.catalogue_url, create=False))
+            owner = catalogue.owner()
+            if owner is None or owner.id == identified(archive).id:
+                yield catalogue
+                return
+        yield stack.enter_context(open_catalogue(stack.enter_context(index_of_store(archive))))
 
 
 def _switch(archive: str, target: str, old: Catalogue, new: Catalogue) -> Comparison:

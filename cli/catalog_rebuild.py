@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from catalog.opening import open_catalogue
+from catalog.opening import open_own
 from cli.catalog_info import require_catalogue
 from cli.opening import open_for_writing
 from cli.options import archive_option, debug_option, json_option
@@ -26,7 +26,7 @@ def command(archive: str, *, as_json: bool) -> None:
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     opened = open_for_writing(archive)
     with (
-        open_catalogue(require_catalogue(opened)) as catalogue,
+        open_own(require_catalogue(opened)) as catalogue,
         bar(len(opened.item_ids()), " items", hidden=as_json) as progress,
     ):
         count = rebuild(opened, catalogue, lambda: progress.update(1))

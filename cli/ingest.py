@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from abut.archive import create_archive, open_archive
-from abut.catalogue import scheme_of, without_secrets
+from abut.catalogue import path_of, without_secrets
 from abut.codec import PROFILES
 from abut.errors import CatalogueError, InvalidArchiveError
 from abut.layout import BANDS
-from catalog.opening import open_catalogue
-from cli.opening import reached_by
+from catalog.opening import open_catalogue, reached_by
 from cli.options import archive_option, debug_option, debugging, json_option
 from cli.output import bar, plural, print_json, size
 from cli.status import FAILED, REFUSED, print_error
@@ -119,13 +118,26 @@ def _open(archive: str, profile: str | None, catalogue: str | None) -> Archive:
 
 
 def _made(archive: str, profile: str, catalogue: str | None) -> Archive:
-    """Open an archive, or make one; its catalogue, if it is a server's, must answer before it is written down."""
-    if catalogue and scheme_of(catalogue):
+    """Open an archive, or make one; its catalogue must answer, and be no other's, before it is written down."""
+    if catalogue:
         try:
             open_archive(archive)
         except InvalidArchiveError:
-            open_catalogue(catalogue).close()
+            _require_free(catalogue, None if archive.startswith("s3://") else Path(archive))
     return create_archive(archive, profile=profile, catalogue=without_secrets(catalogue) if catalogue else None)
+
+
+def _require_free(catalogue: str, folder: Path | None) -> None:
+    """See that a catalogue can be that of a new archive; a file that is not there can."""
+    path = path_of(catalogue, folder)
+    if path is not None and not path.is_file():
+        return
+    with open_catalogue(path or catalogue) as opened:
+        owner = opened.owner()
+        if owner is not None:
+            raise InvalidArchiveError(
+                f"{opened.url}: is the catalogue of the archive {owner}; a new one needs a catalogue of its own"
+            )
 
 
 def _print(stored: list[Outcome], failed: list[Failure], settled: list[Settled]) -> None:

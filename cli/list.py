@@ -14,7 +14,8 @@ import click
 from abut.tiling import tile
 from catalog.holding import holding_of
 from catalog.item import COLLECTION_ID
-from catalog.opening import open_catalogue
+from catalog.opening import open_own
+from catalog.owner import require_own
 from catalog.sqlite import open_catalogue as open_sqlite
 from cli.opening import open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
@@ -101,6 +102,7 @@ def _catalogue(archive: Archive, tile_id: str | None) -> Iterator[Catalogue]:
     path = archive.catalogue_path
     if path is not None and path.is_file():
         with open_sqlite(path, create=False) as catalogue:
+            require_own(catalogue, archive, claim=False)
             yield catalogue
         return
     code = None if tile_id is None else f"MGRS-{tile(tile_id).id}"
@@ -116,7 +118,7 @@ def _items(archive: Archive) -> Iterator[dict[str, Any]]:
     if not archive.catalogue or archive.catalogue_path is not None:
         yield from stored_items(archive)
         return
-    with open_catalogue(archive.catalogue_url, create=False) as catalogue:
+    with open_own(archive, create=False, claim=False) as catalogue:
         yield from catalogue.items(COLLECTION_ID, withdrawn=True)
 
 

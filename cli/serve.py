@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.command
 @archive_option()
 @click.option(
-    "--catalogue", metavar="FILE|URL", help="Catalogue to use instead of the archive's own.  [ABUT_CATALOGUE]"
+    "--catalogue",
+    metavar="FILE|URL",
+    help="The archive's own catalogue as it is reached from here: with a password, or the database behind the STAC API "
+    "that the archive names.  [ABUT_CATALOGUE]",
 )
 @click.option("--host", help="Address to listen on; 0.0.0.0 for all.  [ABUT_HOST; default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port; 0 for any that is free.  [ABUT_PORT; default: 8000]")
@@ -46,7 +49,7 @@ def command(
 
     \b
     abut serve --archive l1c
-    abut serve --archive s3://bucket/l1c --catalogue postgresql://db/stac --host 0.0.0.0 --workers 4
+    abut serve --archive s3://bucket/l1c --host 0.0.0.0 --workers 4
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     from services.app import archive_parts  # noqa: PLC0415 - an extra
     from services.backends import require_catalogue  # noqa: PLC0415 - an extra

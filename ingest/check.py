@@ -17,7 +17,7 @@ from abut import product as products
 from abut.errors import AbutError, CatalogueError, ConflictError, ProductNotFoundError
 from abut.layout import BAND, RECORD, block_key
 from catalog.item import holding_of
-from catalog.opening import explained, open_catalogue
+from catalog.opening import explained, open_own
 from ingest import attempt as attempts
 from ingest import claims, listing
 from ingest.commit import attempt_named, finish, read_item
@@ -84,6 +84,7 @@ def check(archive: Archive, *, repair: bool = False, deep: bool = False) -> list
     for layer in archive.layers():
         findings += _check_layer(archive, layer, in_ledger, repair=repair, deep=deep)
     findings += _check_prefixes(archive, in_ledger, repair)
+    findings += _check_collection(archive, repair)
     findings += _check_catalogue(archive, known.keys() | {finding.where for finding in broken}, repair)
     findings += _check_temporary(archive, repair)
     return findings
@@ -255,13 +256,20 @@ def _check_prefixes(archive: Archive, in_ledger: set[str], repair: bool) -> Iter
             store.delete([entry.key for entry in objects])
 
 
+def _check_collection(archive: Archive, repair: bool) -> Iterator[Finding]:
+    if listing.is_outdated(archive):
+        yield Finding("leftover", listing.COLLECTION, "of an older version of Abut", repair)
+        if repair:
+            listing.put_collection(archive)
+
+
 def _check_catalogue(archive: Archive, known: set[str], repair: bool) -> list[Finding]:
     """Compare the catalogue with the items in the store, which it can always be rebuilt from."""
     findings: list[Finding] = []
     if not archive.catalogue:
         return findings
     try:
-        with open_catalogue(archive.catalogue_url) as catalogue:
+        with open_own(archive, create=repair or archive.catalogue_path is not None, claim=repair) as catalogue:
             for difference in list(listing.differences(archive, catalogue, known)):
                 if repair:
                     listing.repair(archive, catalogue, difference)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from abut import product as products
-from catalog.collection import make_collection
+from catalog.collection import EDITION, edition, make_collection
 from catalog.comparing import digest, told_part
 from catalog.item import COLLECTION_ID
 from catalog.versions import family, told
@@ -76,18 +76,40 @@ def stored_items(archive: Archive) -> Iterator[dict[str, Any]]:
 
 
 def list_items(archive: Archive, catalogue: Catalogue, items: Iterable[Mapping[str, Any]]) -> int:
-    """Add or replace items, and their collection if the catalogue is new; return how many were written.
+    """Add or replace items, and their collection if it is missing or old; return how many were written.
 
     Raises
     ------
     ValueError
         If one is no item that can be listed.
     """
-    if all(one["id"] != COLLECTION_ID for one in catalogue.collections()):
+    listed = next((one for one in catalogue.collections() if one["id"] == COLLECTION_ID), None)
+    if listed is None or edition(listed) < EDITION:
         found = archive.store.read(COLLECTION)
         made = make_collection().to_dict(include_self_link=False) if found is None else json.loads(found.data)
-        catalogue.put_collection(made)
+        if listed is None or edition(listed) < edition(made):
+            catalogue.put_collection(made)
     return catalogue.upsert_many(items)
+
+
+def put_collection(archive: Archive) -> None:
+    """Write the collection where there is none, or one of an older version of Abut; a newer one's is left alone.
+
+    It has to be there before the first product that links to it joins.
+    """
+    made = json.dumps(make_collection().to_dict(include_self_link=False), indent=1, ensure_ascii=False).encode()
+    found = archive.store.read(COLLECTION)
+    if found is None:
+        archive.store.put_new(COLLECTION, made)
+    while found is not None and edition(json.loads(found.data)) < EDITION:
+        archive.store.swap(COLLECTION, made, found.version)
+        found = archive.store.read(COLLECTION)
+
+
+def is_outdated(archive: Archive) -> bool:
+    """Whether the collection in the store is one of an older version of Abut."""
+    found = archive.store.read(COLLECTION)
+    return found is not None and edition(json.loads(found.data)) < EDITION
 
 
 def differences(archive: Archive, catalogue: Catalogue, known: Collection[str]) -> Iterator[Difference]:

@@ -6,18 +6,16 @@ newer ones, gainers before losers, and `check --repair` brings those in step tha
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from abut import ledger as ledgers
 from abut import product as products
 from abut.errors import ConflictError
-from catalog.collection import make_collection
 from catalog.item import Holding, holding_of, with_holding
 from catalog.opening import catalogue_of
 from ingest.commit import attempt_named, encode_item, read_item
-from ingest.listing import COLLECTION, list_items
+from ingest.listing import list_items, put_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +69,7 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
     CatalogueError
         If it is a member now, but the catalogue could not be told.
     """
-    _put_collection(archive)
+    put_collection(archive)
     while True:
         taken, layer = False, product.layer
 
@@ -102,13 +100,6 @@ def join(archive: Archive, product: Product, *, reinstate: bool = False) -> Prod
             publish(archive, before, after, also=[product.id])
             return product
         product = _own_layer(archive, product)
-
-
-def _put_collection(archive: Archive) -> None:
-    """Write the collection where there is none yet: before the first product that links to it joins."""
-    if archive.store.read(COLLECTION) is None:
-        collection = make_collection().to_dict(include_self_link=False)
-        archive.store.put_new(COLLECTION, json.dumps(collection, indent=1, ensure_ascii=False).encode())
 
 
 def restorable(ledger: Ledger, member: Member) -> bool:

@@ -13,10 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from abut import __version__
-from abut.archive import open_archive
 from catalog.places import ItemLink, Places
 from services.answers import problem
-from services.backends import access_of, backend_of, catalogue_url
+from services.backends import access_of, backend_of, served_archive
 from services.cors import readable_from
 from services.health import health_routes, store_probe
 from services.logs import with_logs
@@ -79,7 +78,7 @@ def create_app(settings: Settings) -> ASGIApp:
 
 def archive_parts(settings: Settings) -> list[Part]:
     """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
-    archive = open_archive(settings.archive)
+    archive = served_archive(settings)
     others = [zarr_part(settings, archive)]
     return [stac_part(settings, archive, others), *others]
 
@@ -129,15 +128,15 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
 
 def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> Part:
     """Return the STAC API as a part; its items have links to the others."""
-    backend = backend_of(catalogue_url(settings, archive))
+    backend = backend_of(archive.catalogue_url)
     access = access_of(settings)
 
     def places(connection: HTTPConnection) -> Places:
         return places_of(connection.scope[BASE], settings, others)
 
     options = Options(
+        archive=archive.id,
         links=(LandingLink("related", "../", "application/json", "What else is served here"),),
-        forwarded=False,
         origins=settings.cors_origins,
         max_body=settings.max_body,
         max_written_body=settings.max_written_body,

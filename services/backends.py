@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from abut.archive import open_archive
 from abut.catalogue import POSTGRES, path_of, scheme_of, without_secrets
 from abut.errors import InvalidArchiveError
-from catalog.opening import open_catalogue
+from catalog.opening import open_own, reached_by
 from services.settings import InvalidSettingError
 from services.stac.auth import REGISTER, WRITE, EitherAccess, token_access
 from services.stac.oidc import OidcAccess, Provider
@@ -19,20 +19,29 @@ if TYPE_CHECKING:
     from services.stac.backend import Backend
 
 
-def catalogue_url(settings: Settings, archive: Archive) -> str:
-    """Return the catalogue that is served: the operator's choice, or the archive's own.
+def served_archive(settings: Settings) -> Archive:
+    """Open the archive that is served, with its catalogue as it is reached from here.
 
     Raises
     ------
     InvalidArchiveError
-        If there is none, or it is a STAC API itself.
+        If there is none, it has no catalogue, that is a STAC API itself, or ABUT_CATALOGUE names another one.
+    UnsupportedStoreError
+        If its store can't be reached.
     """
-    url = settings.catalogue.get_secret_value() if settings.catalogue else archive.catalogue_url
+    reached = settings.catalogue.get_secret_value() if settings.catalogue else ""
+    archive = reached_by(open_archive(settings.archive), reached)
+    url = archive.catalogue_url
     if not url:
-        raise InvalidArchiveError(f"{archive.store.url}: the archive has no catalogue; name one by ABUT_CATALOGUE")
+        raise InvalidArchiveError(
+            f"{archive.store.url}: the archive has no catalogue; `abut catalog migrate --to ... --switch` gives it one"
+        )
     if path_of(url) is None and scheme_of(url) not in POSTGRES:
-        raise InvalidArchiveError(f"{without_secrets(url)}: is a STAC API; only the database of a catalogue is served")
-    return url
+        raise InvalidArchiveError(
+            f"{without_secrets(url)}: is a STAC API; only the database of a catalogue is served, and ABUT_CATALOGUE "
+            "names that behind it"
+        )
+    return archive
 
 
 def backend_of(url: str) -> Backend:
@@ -54,16 +63,16 @@ def backend_of(url: str) -> Backend:
 
 
 def require_catalogue(settings: Settings) -> None:
-    """See whether the archive and its catalogue can be opened; a SQLite file that is missing is made.
+    """See whether the archive and its catalogue can be opened and belong together; a missing SQLite file is made.
 
     Raises
     ------
     AbutError
-        If one of them can't; the message says why.
+        If not; the message says why.
     """
-    url = catalogue_url(settings, open_archive(settings.archive))
-    path = path_of(url)
-    open_catalogue(url, create=path is not None and not path.exists()).close()
+    archive = served_archive(settings)
+    is_file = archive.catalogue_path is not None
+    open_own(archive, create=is_file, claim=settings.transactions and bool(archive.id)).close()
 
 
 def access_of(settings: Settings) -> Access | None:

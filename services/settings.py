@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     archive: str
     """The archive: a folder, or ``s3://bucket/prefix``."""
     catalogue: SecretStr | None = None
-    """Catalogue to use instead of the archive's own: a SQLite file or ``postgresql://...``; may hold a password."""
+    """How the archive's own catalogue is reached, see `catalog.opening.reached_by`; may hold a password."""
 
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -197,7 +197,7 @@ def test_newer_catalogue_is_refused(tmp_path: Path) -> None:
     raw = sqlite3.connect(tmp_path / "c.sqlite")
     raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     raw.close()
-    with pytest.raises(InvalidArchiveError, match=f"catalogue of version {SCHEMA_VERSION + 1}; .* reads up to"):
+    with pytest.raises(InvalidArchiveError, match=f"catalogue of version {SCHEMA_VERSION + 1}, too new: .* up to"):
         open_catalogue(tmp_path / "c.sqlite")
 
 

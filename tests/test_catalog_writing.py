@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from abut.errors import InvalidArchiveError
 from catalog import writing
 from catalog.collection import make_collection
+from catalog.migration import upgrade
 from catalog.schema import SCHEMA_VERSION
 from catalog.sqlite import Catalogue, open_catalogue
 from catalog.versions import family, told, untold
@@ -346,6 +347,10 @@ def test_file_of_version_1_is_brought_up_to_date(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     products = [one for one in SCENE if one["collection"] == L1C]
     version_1(path, [OLD, *products, NEW])
+    with pytest.raises(InvalidArchiveError, match=r"catalogue of version 1, .* needs \d: `abut catalog upgrade`"):
+        open_catalogue(path)
+    assert upgrade(path)
+    assert not upgrade(path)
     with open_catalogue(path, create=False) as opened:
         together = [one for one in products if family(one) == family(OLD)]
         alone = [told([one])[0] for one in products if one not in together]
@@ -367,5 +372,5 @@ def test_file_of_version_1_that_can_not_be_brought_up_to_date_stays_as_it_is(tmp
     version_1(path, [odd, NEW])
     before = path.read_bytes()
     with pytest.raises(InvalidArchiveError, match=rf"catalog\.sqlite: .*{OLD['id']}: platform 5 is not text"):
-        open_catalogue(path)
+        upgrade(path)
     assert path.read_bytes() == before

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 import catalog.remote
-from abut.archive import Archive, create_archive, open_archive
+from abut.archive import Archive, create_archive, open_archive, switch_catalogue
 from abut.catalogue import without_secrets
 from abut.errors import CatalogueError
 from catalog.item import COLLECTION_ID
@@ -207,11 +207,10 @@ def test_the_list_works_on_any(
 
 
 def test_an_archive_registers_at_a_service_that_is_started_as_operators_do(tmp_path: Path) -> None:
-    settings = load_settings(
-        archive=create_archive(tmp_path / "served").store.url, transactions=True, register_tokens=REGISTRAR
-    )
+    archive = create_archive(tmp_path / "archive")
+    settings = load_settings(archive=archive.store.url, transactions=True, register_tokens=REGISTRAR)
     with live(create_app(settings)) as url:
-        archive = create_archive(tmp_path / "archive", catalogue=f"{url}/stac")
+        archive = switch_catalogue(archive, f"{url}/stac")
         put(archive, *(ToySource(name) for name in TILES))
         settle(archive)
         assert check(archive) == []

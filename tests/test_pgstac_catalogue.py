@@ -26,7 +26,7 @@ from catalog import make_item
 from catalog.collection import make_collection
 from catalog.item import COLLECTION_ID
 from catalog.opening import open_catalogue
-from catalog.pgstac import PgstacCatalogue, open_pgstac
+from catalog.pgstac import PgstacCatalogue, open_pgstac, upgrade
 from catalog.pgstac_schema import writing
 from catalog.pgstac_tables import QUERYABLES, SCHEMA_VERSION
 from catalog.versions import untold
@@ -220,9 +220,12 @@ def test_older_pgstac_is_migrated_if_asked(empty_url: str) -> None:
         database = PgstacDB(pool=pool)
         Migrate(database).run_migration("0.9.11")
         database.disconnect()
-    with pytest.raises(InvalidArchiveError, match="older version"):
-        open_pgstac(empty_url)
-    with open_pgstac(empty_url, create=True) as opened:
+    for create in (False, True):
+        with pytest.raises(InvalidArchiveError, match="no catalogue" if not create else "pgstac 0.9.11, .*upgrade"):
+            open_pgstac(empty_url, create=create)
+    assert upgrade(empty_url)
+    assert not upgrade(empty_url)
+    with open_pgstac(empty_url) as opened:
         assert value(opened.connection, "SELECT pgstac.get_version()") == pgstac_version
         assert opened.upsert_many([item()]) == 1
 
@@ -230,8 +233,8 @@ def test_older_pgstac_is_migrated_if_asked(empty_url: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("INSERT INTO abut.version VALUES (99)", "schema abut has version 99"),
-        ("INSERT INTO pgstac.migrations (version) VALUES ('9.9.9')", "pgstac is 9.9.9"),
+        ("INSERT INTO abut.version VALUES (99)", "schema abut of version 99, too new"),
+        ("INSERT INTO pgstac.migrations (version) VALUES ('9.9.9')", "pgstac 9.9.9, .*, too new"),
     ],
 )
 def test_newer_catalogue_is_refused(pgstac_url: str, statement: str, message: str) -> None:
@@ -240,6 +243,8 @@ def test_newer_catalogue_is_refused(pgstac_url: str, statement: str, message: st
     for create in (False, True):
         with pytest.raises(InvalidArchiveError, match=message):
             open_pgstac(pgstac_url, create=create)
+    with pytest.raises(InvalidArchiveError, match=message):
+        upgrade(pgstac_url)
 
 
 def test_database_with_items_of_another_program_is_refused(pgstac_url: str) -> None:

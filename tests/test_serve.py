@@ -16,6 +16,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from abut.archive import Archive, create_archive
+from abut.catalogue import without_secrets
 from catalog.opening import open_catalogue
 from cli.main import run
 from ingest.ingest import ingest
@@ -244,19 +245,21 @@ def test_errors_are_one_line_that_names_what_is_wrong(
 ) -> None:
     url = archive.store.url
     s3 = create_archive(tmp_path / "none", catalogue="")
+    behind = create_archive(tmp_path / "behind", catalogue="https://example.org/stac")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for arguments, text in (
             (["--archive", str(tmp_path)], f"{tmp_path}: not an archive"),
             (["--archive", str(tmp_path / "absent")], f"{tmp_path / 'absent'}: no such folder"),
-            (["--archive", s3.store.url], "ABUT_CATALOGUE"),
+            (["--archive", s3.store.url], "`abut catalog migrate --to ... --switch` gives it one"),
             (["--archive", url, "--port", str(port)], f"127.0.0.1:{port}: Address already in use"),
             (["--archive", url, "--host", "192.0.2.1", "--port", "0"], "192.0.2.1:0: Cannot assign requested address"),
             (["--archive", url, "--port", "99999"], "ABUT_PORT=99999"),
             (["--archive", url, "--workers", "0"], "ABUT_WORKERS=0"),
             (["--archive", url, "--public-url", "example.org"], "'example.org' is not a URL"),
-            (["--archive", url, "--catalogue", "https://example.org/stac"], "https://example.org/stac: is a STAC API"),
+            (["--archive", url, "--catalogue", "other.sqlite"], "is 'catalog.sqlite', not 'other.sqlite'"),
             (["--archive", url, "--catalogue", "ftp://a"], "ftp://a"),
+            (["--archive", behind.store.url], "https://example.org/stac: is a STAC API"),
         ):
             assert run(["serve", *arguments]) == 2, arguments
             output, errors = capsys.readouterr()
@@ -307,12 +310,13 @@ sys.exit(run(["serve", "--archive", sys.argv[1], "--port", "0"]))
     assert "Application startup failed" in done.stderr
 
 
-def test_the_catalogue_may_be_in_postgresql(archive: Archive, pgstac_url: str) -> None:
+def test_the_catalogue_may_be_in_postgresql(archive: Archive, pgstac_url: str, tmp_path: Path) -> None:
+    moved = create_archive(tmp_path / "moved", catalogue=without_secrets(pgstac_url))
     with open_catalogue(archive.catalogue_url) as ours, open_catalogue(pgstac_url) as theirs:
         for collection in ours.collections():
             theirs.put_collection(collection)
         assert theirs.upsert_many(ours.items()) == 4
-    with within(archive) as on_sqlite, within(archive, catalogue=pgstac_url) as on_postgres:
+    with within(archive) as on_sqlite, within(moved, catalogue=pgstac_url) as on_postgres:
         assert on_postgres.get("/readyz").json() == {"ready": True, "catalogue": "ok", "store": "ok"}
         found, expected = (
             {item["id"]: item for item in client.get("/stac/search").json()["features"]}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
 from catalog.places import GEOJSON
+from catalog.remote import ARCHIVE
 from services.stac import links
 from services.stac.render import JSON
 
@@ -56,6 +57,7 @@ def landing_page(
         "description": options.description,
         "stac_version": STAC_VERSION,
         "stac_extensions": [],
+        **({ARCHIVE: options.archive} if options.archive else {}),
         "conformsTo": conformance,
         "links": [
             {"rel": "self", "type": JSON, "href": f"{api}/", "title": "This document"},

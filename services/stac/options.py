@@ -38,10 +38,10 @@ class Options:
     """Its title."""
     description: str = DESCRIPTION
     """Its description, CommonMark."""
+    archive: str = ""
+    """Id of the archive that is served, for those who would register another one's products; empty: not told."""
     links: tuple[LandingLink, ...] = ()
     """Its further links."""
-    forwarded: bool = True
-    """Whether ``Forwarded`` and ``X-Forwarded-*`` are believed; not where an application around it sees to that."""
     origins: tuple[str, ...] = ("*",)
     """Web sites whose pages may read answers (CORS)."""
     max_body: int = 1_000_000
