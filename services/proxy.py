@@ -1,12 +1,16 @@
 """Who asks, and under which URL: what trusted proxies say, and what an operator says.
 
 Headers of proxies are read once, here, and taken away, so that no application in here believes a stranger's.
+
+A proxy adds its word at the end of what it was sent, so the start of these lists is whatever the client wrote. They
+are read from the end: the last address was added by the proxy that asks us; only if that address is a trusted proxy
+too, the one before it counts, and so on. Scheme, host and prefix are those that the outermost trusted proxy saw.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -14,9 +18,11 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from services.answers import problem
-from services.stac.urls import ForwardedMiddleware, base_url
+from services.stac.urls import base_url
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 type Network = IPv4Network | IPv6Network
@@ -24,9 +30,12 @@ type Network = IPv4Network | IPv6Network
 BASE: Final = "abut.base"
 """Key of the service's URL, as the client of a request sees it, in the request's scope; no slash at its end."""
 
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_FORWARDED: Final = re.compile(rb"forwarded|x-forwarded-[a-z]+|x-real-ip", re.IGNORECASE)
-_FOR: Final = re.compile(r'for\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
+_PORTS: Final = {"http": 80, "https": 443}
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PREFIX: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_HEADER: Final = re.compile(rb"forwarded|x-forwarded-[a-z]+|x-real-ip", re.IGNORECASE)
+_READ: Final = ("forwarded", *(f"x-forwarded-{name}" for name in ("for", "proto", "host", "port", "prefix")))
+_PAIR: Final = re.compile(r'(for|proto|host)\s*=\s*(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,64 +48,150 @@ class Front:
     """URL of the service as clients see it, which goes before what requests say."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What trusted proxies say of a client and of what it asked for; empty where they say nothing."""
+
+    client: str = ""
+    """Address of the client."""
+    scheme: str = ""
+    """Scheme that it used."""
+    host: str = ""
+    """Host, and perhaps port, that it asked."""
+    prefix: str = ""
+    """Path that a proxy took off."""
+
+
 def behind(app: ASGIApp, front: Front) -> ASGIApp:
-    """Return an application whose requests look as the client sent them to the outermost proxy.
+    """Return an application whose requests look as the client sent them to the outermost trusted proxy.
 
     Their scope has the client's address, scheme, host and root path; proxies may take the prefix of `Front.public_url`
     off the path or leave it there.
     """
-    believing = ForwardedMiddleware(_without_headers(app))
-    doubting = _without_headers(app)
     public = urlsplit(front.public_url) if front.public_url else None
 
     async def fronted(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or not all(_HOST.fullmatch(host) for host in hosts):
             await problem(400, "the Host header is none")(scope, receive, send)
             return
-        trusted = _is_trusted(scope, front.trusted)
-        if trusted:
-            scope["client"] = _client(scope, front.trusted)  # in place: for the log, which is around this
+        peer = scope.get("client")
+        seen = _seen(scope, front.trusted) if peer is not None and _within(peer[0], front.trusted) else _Seen()
+        if seen.client:
+            scope["client"] = (seen.client, 0)  # in place: for the log, which is around this
+        kept = [(name, value) for name, value in scope["headers"] if not _HEADER.fullmatch(name)]
+        plain = {**scope, "headers": kept}
         if public is not None:
-            await doubting(_seen_at(scope, public.scheme, public.netloc, public.path), receive, send)
+            plain = _public(plain, public.scheme, public.netloc, public.path)
         else:
-            await (believing if trusted else doubting)(scope, receive, send)
+            plain = _as_seen(plain, seen)
+        plain[BASE] = base_url(HTTPConnection(plain))
+        await app(plain, receive, send)
 
     return fronted
 
 
-def _without_headers(app: ASGIApp) -> ASGIApp:
-    """Return an application that gets requests without proxies' headers, but with their base."""
-
-    async def plain(scope: Scope, receive: Receive, send: Send) -> None:
-        kept = [(name, value) for name, value in scope["headers"] if not _FORWARDED.fullmatch(name)]
-        plainer = {**scope, "headers": kept}
-        plainer[BASE] = base_url(HTTPConnection(plainer))
-        await app(plainer, receive, send)
-
-    return plain
-
-
-def _seen_at(scope: Scope, scheme: str, host: str, prefix: str) -> dict[str, Any]:
+def _public(scope: dict[str, Any], scheme: str, host: str, prefix: str) -> dict[str, Any]:
     path = scope["path"]
     if prefix and not (path == prefix or path.startswith(f"{prefix}/")):
         path = prefix + path
+    return {**scope, "scheme": scheme, "headers": _with_host(scope, host), "root_path": prefix, "path": path}
+
+
+def _as_seen(scope: dict[str, Any], seen: _Seen) -> dict[str, Any]:
+    """Return a request as its client sent it; what makes no scheme, host or path is ignored."""
+    changed = dict(scope)
+    if seen.scheme in _PORTS:
+        changed["scheme"] = seen.scheme
+    if _HOST.fullmatch(seen.host):
+        default = f":{_PORTS[changed['scheme']]}" if changed["scheme"] in _PORTS else ""
+        changed["headers"] = _with_host(scope, seen.host.removesuffix(default))
+    prefix = seen.prefix.rstrip("/")
+    if _PREFIX.fullmatch(prefix):
+        changed["root_path"] = prefix + scope.get("root_path", "")
+        changed["path"] = prefix + scope["path"]
+    return changed
+
+
+def _with_host(scope: Mapping[str, Any], host: str) -> list[tuple[bytes, bytes]]:
     headers = [(name, value) for name, value in scope["headers"] if name != b"host"]
-    return {
-        **scope,
-        "scheme": scheme,
-        "headers": [*headers, (b"host", host.encode())],
-        "root_path": prefix,
-        "path": path,
-    }
+    return [*headers, (b"host", host.encode())]
 
 
-def _is_trusted(scope: Scope, networks: tuple[Network, ...]) -> bool:
-    client = scope.get("client")
-    return client is not None and _within(client[0], networks)
+def _seen(scope: Scope, trusted: tuple[Network, ...]) -> _Seen:
+    """Return what a trusted proxy says.
+
+    If there are both ``Forwarded`` and ``X-Forwarded-...``, one of them may be the client's own, which the proxy let
+    through: then only that counts in which they agree.
+    """
+    headers: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        if _HEADER.fullmatch(name):
+            headers.setdefault(name.decode().lower(), []).extend(value.decode("latin-1").split(","))
+    listed = {name: [part.strip() for part in parts] for name, parts in headers.items() if name in _READ}
+    own = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+
+    def is_trusted(address: str) -> bool:
+        return _within(address, trusted)
+
+    standard = _of_forwarded(listed.pop("forwarded", []), is_trusted)
+    usual = _of_x_forwarded(listed, own, is_trusted)
+    if standard is None or usual is None:
+        return standard or usual or _Seen()
+    names = ("client", "scheme", "host", "prefix")
+    differing = {name: "" for name in names if getattr(standard, name) != getattr(usual, name)}
+    return replace(standard, **differing)
+
+
+def _of_forwarded(elements: Sequence[str], is_trusted: Callable[[str], bool]) -> _Seen | None:
+    """Return what ``Forwarded`` (RFC 7239) says, from its elements; None without any."""
+    if not elements:
+        return None
+    said = [{name.lower(): quoted or plain for name, quoted, plain in _PAIR.findall(one)} for one in elements]
+    client, hops = _walked([one.get("for", "") for one in said], is_trusted)
+    believed: dict[str, str] = {}
+    for one in reversed(said[-hops:]):
+        believed |= one
+    return _Seen(client, believed.get("proto", "").lower(), believed.get("host", ""))
+
+
+def _of_x_forwarded(listed: Mapping[str, Sequence[str]], own: str, is_trusted: Callable[[str], bool]) -> _Seen | None:
+    """Return what ``X-Forwarded-...`` say, from their parts by name; None without any. `own` is the Host header."""
+    if not listed:
+        return None
+    client, hops = _walked(listed.get("x-forwarded-for", []), is_trusted)
+
+    def said(name: str) -> str:
+        """Return the part of the outermost trusted proxy; proxies that replace the header leave fewer parts."""
+        parts = listed.get(f"x-forwarded-{name}", [""])
+        return parts[-min(hops, len(parts))]
+
+    host, port = said("host"), said("port")
+    if port.isascii() and port.isdigit() and not re.search(r":[0-9]+$", host):
+        base = host or re.sub(r":[0-9]+$", "", own)
+        host = f"{base}:{port}" if base else ""
+    return _Seen(client, said("proto").lower(), host, said("prefix"))
+
+
+def _walked(chain: Sequence[str], is_trusted: Callable[[str], bool]) -> tuple[str, int]:
+    """Return the last address of a chain that is no trusted proxy, and how many parts, from the end, are believed.
+
+    What comes before that address is hearsay. What is no address ends the chain; one part is believed at least, as
+    the proxy that asks us is trusted.
+    """
+    client, hops = "", 0
+    for text in reversed(chain):
+        hops += 1
+        address = _bare(text)
+        if address is None:
+            break
+        client = address
+        if not is_trusted(address):
+            break
+    return client, max(hops, 1)
 
 
 def _within(address: str, networks: tuple[Network, ...]) -> bool:
@@ -105,24 +200,6 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
     except ValueError:
         return False
     return any(found in network for network in networks)
-
-
-def _client(scope: Scope, networks: tuple[Network, ...]) -> tuple[str, int]:
-    """Return the last address in the chain of proxies that is no trusted proxy: those before it are hearsay."""
-    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    if b"forwarded" in headers:
-        chain = [quoted or plain for quoted, plain in _FOR.findall(headers[b"forwarded"])]
-    else:
-        chain = headers.get(b"x-forwarded-for", "").split(",")
-    direct: tuple[str, int] = tuple(scope["client"])
-    for text in reversed(chain):
-        address = _bare(text.strip())
-        if address is None:
-            break
-        direct = (address, 0)
-        if not _within(address, networks):
-            break
-    return direct
 
 
 def _bare(text: str) -> str | None:

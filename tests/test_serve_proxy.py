@@ -113,6 +113,93 @@ def test_the_operators_url_goes_before_what_requests_say() -> None:
         assert found["url"] == "https://data.example.org/l1c/stac/here"
 
 
+@pytest.mark.parametrize(
+    ("headers", "base"),
+    [
+        ({"forwarded": 'for=1.2.3.4;proto=https;host="eo.example.org"'}, "https://eo.example.org"),
+        ({"forwarded": "for=_hidden"}, "http://inside:8000"),
+        ({"x_forwarded_proto": "https", "x_forwarded_host": "eo.example.org"}, "https://eo.example.org"),
+        (
+            {"x_forwarded_proto": "https", "x_forwarded_host": "a.example.org", "x_forwarded_port": "8443"},
+            "https://a.example.org:8443",
+        ),
+        ({"x_forwarded_proto": "https", "x_forwarded_port": "443"}, "https://inside"),
+        ({"x_forwarded_prefix": "/eo/v1/"}, "http://inside:8000/eo/v1"),
+        ({"x_forwarded_host": "[2001:db8::1]:8000"}, "http://[2001:db8::1]:8000"),
+        ({"x_forwarded_host": "evil.example.org/<script>", "x_forwarded_proto": "javascript"}, "http://inside:8000"),
+        ({"x_forwarded_prefix": "/../x y"}, "http://inside:8000"),
+    ],
+)
+def test_urls_are_those_that_the_client_of_a_proxy_sees(headers: dict[str, str], base: str) -> None:
+    assert told(Front(TRUSTED), **headers)["base"] == base
+
+
+@pytest.mark.parametrize(
+    ("headers", "base"),
+    [
+        # One proxy, which adds what it saw to what the client wrote.
+        ({"forwarded": "host=evil.example;proto=http, for=192.0.2.1;host=a.example;proto=https"}, "https://a.example"),
+        ({"forwarded": "for=10.0.0.9;host=evil.example, for=192.0.2.1;host=a.example"}, "http://a.example"),
+        ({"forwarded": 'for="x;host=evil.example, for=192.0.2.1;host=a.example'}, "http://a.example"),
+        ({"forwarded": "host=evil.example, for=unknown;host=a.example"}, "http://a.example"),
+        (
+            {"x_forwarded_for": "10.0.0.9, 192.0.2.1", "x_forwarded_host": "evil.example, a.example"},
+            "http://a.example",
+        ),
+        (
+            {"x_forwarded_host": "evil.example, a.example", "x_forwarded_proto": "http, https"},
+            "https://a.example",
+        ),
+        ({"x_forwarded_prefix": "/evil, /l1c"}, "http://inside:8000/l1c"),
+        ({"x_forwarded_host": "a.example", "x_forwarded_port": "666, 8443"}, "http://a.example:8443"),
+        # Two of ours: what the outer one saw.
+        (
+            {"forwarded": "host=evil.example, for=192.0.2.1;host=a.example;proto=https, for=10.0.0.2;host=inner"},
+            "https://a.example",
+        ),
+        ({"forwarded": "for=192.0.2.1, for=10.0.0.2;host=a.example;proto=https"}, "https://a.example"),
+        (
+            {"x_forwarded_for": "192.0.2.1, 10.0.0.2", "x_forwarded_host": "evil.example, a.example, inner"},
+            "http://a.example",
+        ),
+        # The inner one replaces what the outer one wrote.
+        ({"x_forwarded_for": "192.0.2.1, 10.0.0.2", "x_forwarded_host": "a.example"}, "http://a.example"),
+        # The proxy writes one kind, and lets the other through: one of them is the client's.
+        (
+            {"forwarded": "host=evil.example", "x_forwarded_host": "a.example", "x_forwarded_prefix": "/a"},
+            "http://inside:8000",
+        ),
+        ({"forwarded": "host=a.example;proto=https", "x_forwarded_proto": "https"}, "https://inside:8000"),
+        (
+            {
+                "forwarded": "for=192.0.2.1;host=a.example;proto=https",
+                "x_forwarded_for": "192.0.2.1",
+                "x_forwarded_host": "a.example",
+                "x_forwarded_proto": "https",
+            },
+            "https://a.example",
+        ),
+    ],
+)
+def test_what_clients_write_into_the_headers_of_proxies_is_not_believed(headers: dict[str, str], base: str) -> None:
+    assert told(Front(TRUSTED), **headers)["base"] == base
+
+
+def test_a_client_that_writes_another_kind_of_header_hides_nobody() -> None:
+    said = {"forwarded": "for=203.0.113.5", "x_forwarded_for": "192.0.2.1"}
+    assert told(Front(TRUSTED), **said)["client"] == "10.0.0.1", "the proxy: it is not known which of them wrote it"
+
+
+def test_headers_that_a_proxy_adds_in_lines_of_their_own_come_last() -> None:
+    async def call() -> Any:
+        transport = httpx.ASGITransport(behind(APP, Front(TRUSTED)), client=("10.0.0.1", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://inside:8000") as client:
+            lines = [("x-forwarded-host", "evil.example"), ("x-forwarded-host", "a.example")]
+            return (await client.get("/stac/here", headers=lines)).json()
+
+    assert asyncio.run(call())["base"] == "http://a.example"
+
+
 @pytest.mark.parametrize("host", ["evil.example/a", "a b", "<script>", "a:b", "user@host", "a" * 300])
 def test_a_host_that_is_none_is_refused(host: str) -> None:
     answer = ask(Front(), host=host)

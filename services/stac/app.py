@@ -27,7 +27,7 @@ from services.stac.openapi import document
 from services.stac.options import Options
 from services.stac.render import json_answer
 from services.stac.routes import Api
-from services.stac.urls import ForwardedMiddleware, base_url
+from services.stac.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -129,7 +129,7 @@ def _middlewares(app: FastAPI, options: Options) -> list[Middleware]:
     """Return what requests go through, the innermost first."""
     methods = ["GET", "HEAD", "OPTIONS", "POST", *(("PUT", "PATCH", "DELETE") if options.transactions else ())]
     limits = {"url": options.max_url, "body": options.max_body, "written": options.max_written_body}
-    inner = [
+    return [
         Middleware(LimitsMiddleware, **limits),
         Middleware(CompressionMiddleware),
         Middleware(MethodsMiddleware, api=app),
@@ -142,4 +142,3 @@ def _middlewares(app: FastAPI, options: Options) -> list[Middleware]:
             max_age=86_400,
         ),
     ]
-    return [*inner, Middleware(ForwardedMiddleware)] if options.forwarded else inner
