@@ -52,7 +52,8 @@ def complete(items: Iterable[pystac.Item | Mapping[str, Any]] | Mapping[str, Any
 
     Holders come from where the items came from: items that pystac-client found are completed by searches for ids of
     the same API, in batches and with its credentials; others by reading the links, in parallel, over HTTP, from S3 or
-    from files. Only holders of the given items are added: what these have released elsewhere is not completed.
+    from files. Holders that were withdrawn are among them (``abut:withdrawn``), as others need their blocks. Only
+    holders of the given items are added: what these have released elsewhere is not completed.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ def _fetched(wanted: list[_Wanted]) -> list[pystac.Item]:
         mine = [one for one in wanted if id(_api(one.of)) == number]
         for batch in batched(mine, _BATCH):
             found |= {item.id: item for item in _searched(api, batch)}
-    rest = [one for one in wanted if one.id not in found]  # withdrawn ones too: no search finds them
+    rest = [one for one in wanted if one.id not in found]  # withdrawn ones too: their links lead to them, no search
     with ThreadPoolExecutor(_THREADS) as threads:
         found |= {item.id: item for item in threads.map(_read, rest)}
     for item in found.values():
@@ -156,13 +157,22 @@ def _read(wanted: _Wanted) -> pystac.Item:
         if document["id"] != wanted.id:
             raise ValueError(document["id"])
         with ignore_deprecated():
-            return pystac.Item.from_dict(document, href=wanted.href, migrate=False)
+            return pystac.Item.from_dict(document, href=wanted.href, root=_client(wanted), migrate=False)
     except (KeyError, TypeError, ValueError, pystac.STACError, pystac.STACTypeError) as error:
         raise CatalogueError(f"{wanted.of.id}: {wanted.href} is not the item {wanted.id}") from error
 
 
+def _client(wanted: _Wanted) -> Any | None:
+    """Return the client that may be asked for a holder: the one that found the product, of the same API."""
+    api = _api(wanted.of)
+    root = api and api.get_self_href()
+    return api if root and wanted.href.startswith(f"{root.rstrip('/')}/") else None
+
+
 def _data(wanted: _Wanted) -> bytes:
     try:
+        if (api := _client(wanted)) is not None:
+            return _asked(api, wanted)
         if wanted.href.startswith(("http://", "https://")):
             return _downloaded(wanted)
         folder, _, name = wanted.href.rpartition("/")
@@ -172,6 +182,20 @@ def _data(wanted: _Wanted) -> bytes:
         return Path(wanted.href.removeprefix("file://")).read_bytes()
     except (FileNotFoundError, MissingObjectError) as error:
         raise wanted.missing() from error
+
+
+def _asked(api: Any, wanted: _Wanted) -> bytes:
+    """Read by the means of a client of pystac-client: its credentials, and what it does where servers are busy."""
+    from pystac_client.exceptions import APIError  # noqa: PLC0415 - whose items these are has it
+
+    try:
+        return str(api._stac_io.read_text(wanted.href)).encode()  # noqa: SLF001 - as pystac itself asks
+    except APIError as error:
+        status = getattr(error, "status_code", None)
+        if status in {404, 410}:
+            raise wanted.missing() from error
+        failed = f"status {status}" if status else str(error)
+        raise CatalogueError(f"{wanted.of.id}: {wanted.href} can't be read ({failed})") from error
 
 
 def _downloaded(wanted: _Wanted) -> bytes:

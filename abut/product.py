@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 """Version of the record's JSON."""
 
+NEIGHBOUR: Final = "abut:neighbour"
+"""Relation of the links from a product's item to those of the products that hold blocks of its tile."""
+
 
 @dataclass(frozen=True, slots=True)
 class BlockRecord:

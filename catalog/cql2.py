@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from abut.messages import quoted
 from catalog import cql2_values as values
+from catalog.cql2_operators import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from catalog.cql2_text import NUMBER, tree_of_json, tree_of_text
 from catalog.literals import geometry_or_box
 from catalog.queryables import KINDS
@@ -26,26 +27,6 @@ MAX_CONDITIONS: Final = 1_000
 
 MAX_VALUES: Final = 10_000
 """Values that a filter compares with, geometries counted as one each; databases take no more than some 32,000."""
-
-COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
-"""Operators that compare two values."""
-
-SPATIAL: Final = frozenset(
-    f"s_{name}" for name in ("intersects", "equals", "disjoint", "touches", "within", "overlaps", "crosses", "contains")
-)
-"""Operators on the geometry of the item and a given one."""
-
-TEMPORAL: Final = frozenset(
-    f"t_{name}"
-    for name in (
-        *("after", "before", "contains", "disjoint", "during", "equals", "finishedBy", "finishes", "intersects"),
-        *("meets", "metBy", "overlappedBy", "overlaps", "startedBy", "starts"),
-    )
-)
-"""Operators on instants and intervals."""
-
-ARRAY: Final = frozenset({"a_equals", "a_contains", "a_containedBy", "a_overlaps"})
-"""Operators on arrays."""
 
 _LOGICAL: Final = frozenset({"and", "or", "not"})
 _NAMES: Final = {

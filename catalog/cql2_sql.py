@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from abut.period import instant
+from catalog.cql2_operators import SAME, TEMPORAL
 from catalog.cql2_values import ARITHMETIC, is_literal, kind_of
 from catalog.functions import accenti, casei, relate
 from catalog.ground import Area, geometry_area
@@ -34,23 +35,6 @@ COLUMNS: Final[dict[str, tuple[str, Kind]]] = {
 
 _GEOMETRY: Final = "(SELECT geometry FROM details WHERE rid = i.rid)"
 _ALWAYS: Final = 2**62
-_TIMES: Final = {
-    "t_after": "{l0} > {r1}",
-    "t_before": "{l1} < {r0}",
-    "t_contains": "{l0} < {r0} AND {l1} > {r1}",
-    "t_disjoint": "NOT ({l0} <= {r1} AND {l1} >= {r0})",
-    "t_during": "{l0} > {r0} AND {l1} < {r1}",
-    "t_equals": "{l0} = {r0} AND {l1} = {r1}",
-    "t_finishedBy": "{l0} < {r0} AND {l1} = {r1}",
-    "t_finishes": "{l0} > {r0} AND {l1} = {r1}",
-    "t_intersects": "{l0} <= {r1} AND {l1} >= {r0}",
-    "t_meets": "{l1} = {r0}",
-    "t_metBy": "{l0} = {r1}",
-    "t_overlappedBy": "{l0} > {r0} AND {l0} < {r1} AND {l1} > {r1}",
-    "t_overlaps": "{l0} < {r0} AND {l1} > {r0} AND {l1} < {r1}",
-    "t_startedBy": "{l0} = {r0} AND {l1} > {r1}",
-    "t_starts": "{l0} = {r0} AND {l1} < {r1}",
-}
 
 
 @dataclass(slots=True)
@@ -136,8 +120,7 @@ class Compiler:
 
     def _spatial(self, operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
         if "property" in first and "property" in second:
-            same = operator in {"s_intersects", "s_equals", "s_within", "s_contains"}
-            return f"CASE WHEN i.west IS NOT NULL THEN {int(same)} END", []
+            return f"CASE WHEN i.west IS NOT NULL THEN {int(operator in SAME)} END", []
         if "property" not in first and "property" not in second:
             return self._constant(operator, first, second)
         if "property" in second:
@@ -152,7 +135,7 @@ class Compiler:
 
     def _temporal(self, operator: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Sql:
         ends = dict(zip(("l0", "l1", "r0", "r1"), (*self._ends(first), *self._ends(second)), strict=True))
-        template = _TIMES[operator]
+        template = TEMPORAL[operator]
         names = [part.partition("}")[0] for part in template.split("{")[1:]]
         return formatted(f"({template.format(l0='{}', l1='{}', r0='{}', r1='{}')})", [ends[name] for name in names])
 

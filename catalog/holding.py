@@ -5,19 +5,17 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pystac
 
+from abut.product import NEIGHBOUR
 from abut.tiling import tile
 from catalog.bitmap import Position, pack, unpack
 from catalog.geometry import bbox_of, ground_of_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-NEIGHBOUR: Final = "abut:neighbour"
-"""Relation of the links to the products that hold blocks of a footprint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

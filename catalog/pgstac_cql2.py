@@ -14,7 +14,7 @@ from shapely.geometry import shape
 
 from abut.period import instant
 from catalog import pgstac_values as values
-from catalog.cql2 import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
+from catalog.cql2_operators import ARRAY, COMPARISONS, SAME, SPATIAL, TEMPORAL
 from catalog.cql2_values import kind_of
 
 if TYPE_CHECKING:
@@ -22,25 +22,6 @@ if TYPE_CHECKING:
 
     from catalog.pgstac_values import Parameters
     from catalog.queryables import Kind
-
-_TEMPORAL: Final = {
-    "t_after": "ll > rh",
-    "t_before": "lh < rl",
-    "t_contains": "ll < rl AND lh > rh",
-    "t_disjoint": "NOT (ll <= rh AND lh >= rl)",
-    "t_during": "ll > rl AND lh < rh",
-    "t_equals": "ll = rl AND lh = rh",
-    "t_finishedBy": "ll < rl AND lh = rh",
-    "t_finishes": "ll > rl AND lh = rh",
-    "t_intersects": "ll <= rh AND lh >= rl",
-    "t_meets": "lh = rl",
-    "t_metBy": "ll = rh",
-    "t_overlappedBy": "ll > rl AND ll < rh AND lh > rh",
-    "t_overlaps": "ll < rl AND lh > rl AND lh < rh",
-    "t_startedBy": "ll = rl AND lh > rh",
-    "t_starts": "ll = rl AND lh < rh",
-}
-"""By the first (l) and last (h) instant of the left (l) and right (r) argument."""
 
 _FOLDING: Final = {"casei": "folded", "accenti": "unaccented"}
 _ARRAYS: Final = {"text": "text[]", "number": "float8[]", "boolean": "boolean[]", "instant": "timestamptz[]"}
@@ -154,8 +135,7 @@ def _is_null(node: Any, parameters: Parameters) -> str:
 def _spatial(name: str, arguments: list[Any], parameters: Parameters, *, negated: bool) -> str:
     own = ["property" in argument for argument in arguments]
     if all(own):
-        same = name in {"s_intersects", "s_equals", "s_within", "s_contains"}
-        return f"(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {str(same).lower()} END)"
+        return f"(CASE WHEN NOT ST_IsEmpty(i.geometry) THEN {str(name in SAME).lower()} END)"
     made = [
         "i.geometry" if is_own else geometry(shape(argument), parameters)
         for is_own, argument in zip(own, arguments, strict=True)
@@ -178,10 +158,10 @@ def geometry(area: Any, parameters: Parameters) -> str:
 
 
 def _temporal(name: str, arguments: list[Any], parameters: Parameters) -> str:
-    def end(found: re.Match[str]) -> str:
-        return _end(arguments["lr".index(found[1])], parameters, last=found[2] == "h")
-
-    return f"({re.sub(r'\b([lr])([lh])\b', end, _TEMPORAL[name])})"
+    # Only those that are named: values that no condition has are an error to PostgreSQL.
+    names = re.findall(r"{(\w+)}", TEMPORAL[name])
+    ends = {one: _end(arguments["lr".index(one[0])], parameters, last=one[1] == "1") for one in dict.fromkeys(names)}
+    return f"({TEMPORAL[name].format(**ends)})"
 
 
 def _end(node: Any, parameters: Parameters, *, last: bool) -> str:

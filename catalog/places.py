@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from catalog.hrefs import below, with_hrefs
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -69,15 +71,13 @@ def served(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
     dict
         The item; links in the order self, parent, collection, root, the item's own, those of `places`.
     """
-    made = copy.deepcopy(dict(item))
-    name, collection = made["id"], made["collection"]
-    for asset in made.get("assets", {}).values():
-        asset["href"] = _asset(asset["href"], places)
-    own = [
-        {**link, "href": _link(link["href"], collection, places)}
-        for link in made.get("links", [])
-        if link["rel"] not in GENERATED
-    ]
+    name, collection = item["id"], item["collection"]
+    made = with_hrefs(
+        copy.deepcopy(dict(item)),
+        lambda href: below(href, places.products),
+        lambda href: _link(href, collection, places),
+    )
+    own = [link for link in made["links"] if link["rel"] not in GENERATED]
     made["links"] = generated_links(collection, name, places) + own + further_links(made, places)
     return made
 
@@ -109,11 +109,7 @@ def further_links(item: Mapping[str, Any], places: Places) -> list[dict[str, str
     ]
 
 
-def _asset(href: str, places: Places) -> str:
-    return f"{places.products}/{href.removeprefix('./')}" if href.startswith("./") else href
-
-
 def _link(href: str, collection: str, places: Places) -> str:
     if href.startswith("./") and href.endswith(".json"):
         return places.item(collection, href.removeprefix("./").removesuffix(".json"))
-    return _asset(href, places)
+    return below(href, places.products)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.cql2 import ARRAY, COMPARISONS, MAX_CONDITIONS, SPATIAL, TEMPORAL, parsed
+from catalog.cql2 import MAX_CONDITIONS, parsed
+from catalog.cql2_operators import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from catalog.pages import page
 from catalog.places import Places
 from catalog.schema import snapshot

@@ -30,6 +30,7 @@ from abut import completion
 from abut.archive import open_archive
 from abut.errors import CatalogueError, ProductNotFoundError
 from abut.layout import BAND
+from abut.product import NEIGHBOUR
 from catalog import absolute
 from cli.main import run
 from ingest.purge import purge
@@ -169,7 +170,7 @@ def test_added_items_come_after_the_given_ones_by_id(tmp_path: Path, settled: Ne
 
 
 def link(holder: str, href: str = "") -> dict[str, str]:
-    return {"rel": completion.NEIGHBOUR, "href": href or f"./{holder}.json", "abut:product": holder}
+    return {"rel": NEIGHBOUR, "href": href or f"./{holder}.json", "abut:product": holder}
 
 
 def test_an_item_of_unknown_origin_is_refused(settled: Neighbours) -> None:
@@ -254,7 +255,7 @@ def test_holders_are_searched_for_in_batches(listed: Listed, service: Served, mo
     item = found(service, *listed.named("32TPM"))[0]
     names = [name for name in listed.live if name != item.id]
     for name in names:
-        item.add_link(pystac.Link(completion.NEIGHBOUR, f"{service.url}/{name}", extra_fields={"abut:product": name}))
+        item.add_link(pystac.Link(NEIGHBOUR, f"{service.url}/{name}", extra_fields={"abut:product": name}))
     before = settled_log(service)
     assert [one.id for one in abut.complete([item])] == [item.id, *names]
     assert asked(service, before, 3) == ["POST /stac/search"] * 3
@@ -268,13 +269,36 @@ def test_items_of_an_api_without_its_client_are_completed_by_their_links(listed:
     assert asked(service, before, 1) == [f"GET /stac/collections/sentinel-2-l1c/items/{east}"]
 
 
-def test_a_holder_that_was_withdrawn_is_said_by_name(listed: Listed, service: Served) -> None:
-    """An API shows no withdrawn products; the archive has them for as long as others need them."""
+def test_a_holder_that_was_withdrawn_completes_others_through_an_api_as_from_the_archive(
+    listed: Listed, service: Served
+) -> None:
+    """No search shows it, but the archive has it for as long as others need its blocks."""
     (later,), (hidden,) = listed.named("20231002T0955", "32TNM"), listed.named("20231002T0955", "32TMM")
-    with pytest.raises(ProductNotFoundError, match=f"{later}: product {hidden}, which holds blocks of it, is not at"):
-        abut.complete(found(service, later))
+    asked_for: list[str] = []
+    client = pystac_client.Client.open(
+        f"{service.url}/stac", headers={"X-Token": "mine"}, request_modifier=lambda one: asked_for.append(one.url)
+    )
+    items = list(client.search(ids=[later]).items())
+    whole = abut.complete(items)
+    assert asked_for[-1].endswith(f"/items/{hidden}"), "by the client, with its headers"
+    for found_by_api in (whole, abut.complete([items[0].to_dict()])):
+        assert [item.id for item in found_by_api] == [later, hidden]
+        assert found_by_api[1].properties["abut:withdrawn"] is True
+        assert found_by_api[1].assets["B02"].href.startswith(f"{service.url}/zarr/products/{hidden}")
     stored = pystac.Item.from_file(f"{listed.url}/products/{later}.json")
     assert [item.id for item in abut.complete([stored])] == [later, hidden]
+    assert [item.id for item in abut.complete(whole)] == [later, hidden]
+    assert list(client.search(ids=[hidden]).items()) == []
+
+
+def test_a_holder_that_an_api_does_not_list_is_said_by_name(listed: Listed, service: Served) -> None:
+    (item,) = found(service, *listed.named("20231002T0955", "32TNM"))
+    href = f"{service.url}/stac/collections/sentinel-2-l1c/items/S2X"
+    item.add_link(pystac.Link(NEIGHBOUR, href, extra_fields={"abut:product": "S2X"}))
+    with pytest.raises(
+        ProductNotFoundError, match=f"{item.id}: product S2X, which holds blocks of it, is not at {href}"
+    ):
+        abut.complete([item])
 
 
 # Servers in trouble

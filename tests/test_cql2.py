@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalog.cql2 import ARRAY, COMPARISONS, SPATIAL, TEMPORAL, both, from_query, parsed
+from catalog.cql2 import both, from_query, parsed
+from catalog.cql2_operators import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from catalog.cql2_values import ARITHMETIC
 
 CLOUDS = {"property": "eo:cloud_cover"}

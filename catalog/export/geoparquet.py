@@ -14,9 +14,10 @@ import obstore
 from abut.errors import ExportError
 from abut.store import open_store
 from catalog.export.extent import Extent
-from catalog.export.hrefs import base_of, rewritten
+from catalog.export.hrefs import products_of, rewritten
 from catalog.export.result import Exported
 from catalog.export.shapes import Shapes, flat
+from catalog.hrefs import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -88,7 +89,7 @@ class _Table:
         self.collection = collection
         self.extent = Extent()
         self.first: dict[str, dict[str, Any]] = {}
-        self._base = base_of(archive)
+        self._products = products_of(archive)
         self._shapes = Shapes()
         self._seen: dict[str, str] = {}
 
@@ -115,7 +116,10 @@ class _Table:
             yield row
 
     def _row(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        return flat(rewritten(item, self._base.resolved, self._base.resolved))
+        def absolute(href: str) -> str:
+            return resolved(href, self._products)
+
+        return flat(rewritten(item, absolute, absolute))
 
 
 async def _write(

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from abut.errors import ExportError
-from catalog.hrefs import ITEMS
+from catalog.hrefs import ITEMS, with_hrefs
 from catalog.places import GENERATED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
-    """Where the archive is, as the readers of an export reach it."""
-
-    products: str
-    """Its folder of products, absolute: path or URL; no slash at its end."""
-
-    def resolved(self, href: str) -> str:
-        """Return an href, relative to the items of the archive, as an absolute one."""
-        if "://" in href or href.startswith("/"):
-            return href
-        scheme, separator, path = self.products.rpartition("://")
-        return f"{scheme}{separator}{posixpath.normpath(posixpath.join(path, href))}"
-
-
-def base_of(archive: str) -> Base:
+def products_of(archive: str) -> str:
     """Return where products are, from the location of an archive: an absolute path, or a URL."""
-    return Base(f"{archive.rstrip('/')}/{ITEMS}")
+    return f"{archive.rstrip('/')}/{ITEMS}"
 
 
 def relative_base(archive: str, target: str, depth: int) -> str:
@@ -57,13 +41,8 @@ def relative_base(archive: str, target: str, depth: int) -> str:
 
 def rewritten(item: Mapping[str, Any], asset: Callable[[str], str], link: Callable[[str], str]) -> dict[str, Any]:
     """Return an item with other hrefs, without the links that an export makes anew; the given one is not changed."""
-    assets = item.get("assets", {}).items()
-    links = (found for found in item.get("links", []) if found["rel"] not in GENERATED)
-    return {
-        **item,
-        "assets": {key: {**found, "href": asset(found["href"])} for key, found in assets},
-        "links": [{**found, "href": link(found["href"])} for found in links],
-    }
+    kept = [found for found in item.get("links", []) if found["rel"] not in GENERATED]
+    return with_hrefs({**item, "links": kept, "assets": item.get("assets", {})}, asset, link)
 
 
 def _parts(location: str) -> tuple[str, str]:

@@ -25,8 +25,9 @@ import obstore
 from abut.errors import ExportError
 from abut.store import open_store
 from catalog.export.extent import Extent
-from catalog.export.hrefs import base_of, relative_base, rewritten
+from catalog.export.hrefs import products_of, relative_base, rewritten
 from catalog.export.result import Exported
+from catalog.hrefs import below, resolved
 from catalog.places import GENERATED, GEOJSON
 
 if TYPE_CHECKING:
@@ -109,20 +110,23 @@ def export_static(
         If the target is not empty and is not to be replaced, or is no export; if no relative hrefs are possible.
     """
     store = open_store(target, create=True)
-    to_assets = relative_base(archive, store.url, _DEPTH) if relative else base_of(archive).products
+    products = products_of(archive)
+    to_assets = relative_base(archive, store.url, _DEPTH) if relative else products
     _claim(store, force=force)
     groups, extents = _survey(catalogue, by)
     writer = _Writer(store)
-    absolute = base_of(archive)
+
+    def absolute(href: str) -> str:
+        return resolved(href, products)
 
     def asset(href: str) -> str:
-        return f"{to_assets}/{href.removeprefix('./')}" if href.startswith("./") else absolute.resolved(href)
+        return below(href, to_assets) if href.startswith("./") else absolute(href)
 
     def files(items: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, dict[str, Any]]]:
         for item in items:
             group = groups[item["collection"]].get(item["id"])
             if group is not None:
-                link = _linker(groups[item["collection"]], group, absolute.resolved)
+                link = _linker(groups[item["collection"]], group, absolute)
                 made = rewritten(item, asset, link)
                 made["links"] = _links(_DEPTH, collection="../collection.json") + made["links"]
                 yield f"{quote(item['collection'], safe='')}/{group}/{item['id']}.json", made

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.cql2 import ARRAY, COMPARISONS, MAX_CONDITIONS, MAX_VALUES, SPATIAL, TEMPORAL
+from catalog.cql2 import MAX_CONDITIONS, MAX_VALUES
+from catalog.cql2_operators import ARRAY, COMPARISONS, SPATIAL, TEMPORAL
 from tests.stac.fuzzing import as_bytes, fuzzed, leaves, proper, texts, trees
 from tests.stac.items import L1C
 
