@@ -19,7 +19,7 @@ from catalog.text import decode, encode
 from catalog.tokens import Place, place_of, token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from catalog.cql2_sql import Sql
     from catalog.functions import Reader
@@ -98,17 +98,19 @@ def page(reader: Reader, search: Search, places: Places) -> Page:
     planned = plan(conditions(search), reader)
     rows, matched = _rows(reader, planned, order, place, search.limit)
     backward = place is not None and place.backward
-    more = len(rows) > search.limit
-    rows = rows[: search.limit]
+    features = _features(reader, (rid for rid, *_ in rows[: search.limit]), search, places)
+    more = len(rows) > len(features)
+    rows = rows[: len(features)]
     if backward:
         rows.reverse()
+        features.reverse()
     first, last = (Place(rows[0][2:], backward=True), Place(rows[-1][2:], backward=False)) if rows else (None, None)
     if not rows and place is not None:
         first, last = Place(place.values, backward=True), Place(place.values, backward=False)
     following = last if (backward or more) else None
     before = first if (more if backward else place is not None) else None
     return Page(
-        features=[_feature(reader, rid, search, places) for rid, *_ in rows],
+        features=features,
         next=None if following is None else token(following, names),
         prev=None if before is None else token(before, names),
         matched=matched,
@@ -116,10 +118,9 @@ def page(reader: Reader, search: Search, places: Places) -> Page:
 
 
 def item(reader: Reader, collection: str, name: str, places: Places) -> bytes | None:
-    """Return an item as clients get it, or None if there is none or it was withdrawn."""
+    """Return an item as clients get it, withdrawn or not, or None if it is not listed."""
     statement = (
-        "SELECT d.document, i.store FROM items i JOIN documents d ON d.rid = i.rid "
-        "WHERE i.id = ? AND i.collection = ? AND NOT i.withdrawn"
+        "SELECT d.document, i.store FROM items i JOIN documents d ON d.rid = i.rid WHERE i.id = ? AND i.collection = ?"
     )
     found = reader.connection.execute(statement, (name, collection)).fetchone()
     if found is None:
@@ -172,6 +173,19 @@ def _beyond(order: Sequence[Key], place: Place) -> Sql:
     # The same again, such that an index can start there.
     comparison = "<=" if first.descending != place.backward else ">="
     return f"({first.sql[0]} {comparison} ? AND {sql})", [place.values[0], *parameters]
+
+
+def _features(reader: Reader, rids: Iterable[int], search: Search, places: Places) -> list[bytes]:
+    """Items of rows in their order, until they are as large as a page may be."""
+    made: list[bytes] = []
+    size = 0
+    for rid in rids:
+        feature = _feature(reader, rid, search, places)
+        size += len(feature)
+        if made and size > search.most_bytes:
+            break
+        made.append(feature)
+    return made
 
 
 def _feature(reader: Reader, rid: int, search: Search, places: Places) -> bytes:

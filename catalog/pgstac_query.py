@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shapely.geometry import shape
 
+from abut.errors import BadRequestError
 from abut.messages import quoted
 from abut.period import instant
 from catalog import pages, tokens
@@ -175,10 +176,14 @@ def _further(key: Key, placeholder: str | None, *, backwards: bool, equal: str =
     return comparison if backwards or not key.nullable else f"({comparison} OR {key.expression} IS NULL)"
 
 
-FOREIGN: Final = """
-    SELECT convert_to(pgstac.content_hydrate(i)::text, 'UTF8') FROM pgstac.items i WHERE collection = $1 AND id = $2
+DOCUMENTS: Final = """
+    SELECT k.collection, k.id, d.store, d.document
+    FROM unnest($1::text[], $2::text[]) AS k (collection, id) JOIN abut.items d USING (collection, id)
 """
-"""Statement of the document of an item that another program put into pgstac, as pgstac has it."""
+"""Statement of the documents of some items."""
+
+_OWN: Final = "EXISTS (SELECT FROM abut.items d WHERE (d.collection, d.id) = (i.collection, i.id))"
+"""Condition of items that were written by this catalogue: what other programs put into pgstac is none of its own."""
 
 
 def place_of(search: Search) -> Place | None:
@@ -195,7 +200,7 @@ def place_of(search: Search) -> Place | None:
     found = tokens.place_of(search.token, signature(order))
     for key, value in zip(order, found.values, strict=True):
         if value is not None and not isinstance(value, _VALUES[key.kind]):
-            raise ValueError(f"token {quoted(search.token)} is not one of this search")
+            raise BadRequestError(f"token {quoted(search.token)} is not one of this search")
     return found
 
 
@@ -211,11 +216,11 @@ def signature(order: Sequence[Key]) -> list[tuple[str, str, bool]]:
     return [("pgstac", key.kind, key.descending) for key in order]
 
 
-def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
+def page(search: Search, place: Place | None, *, documents: bool) -> tuple[str, list[Any]]:
     """Return the statement of one page and one item more, and its values.
 
-    Its rows are the values of the sort keys, then collection, id, store and document of the item; the latter is null
-    of items that another program put into pgstac.
+    Its rows are the values of the sort keys, then collection, id, store and document of the item; the latter two are
+    null if documents are not wanted.
     """
     parameters = Parameters()
     condition = where(search, parameters)
@@ -230,13 +235,16 @@ def page(search: Search, place: Place | None) -> tuple[str, list[Any]]:
     limit = parameters.add(search.limit + 1, "int")
     # The page first, and only then its documents: sorting them all would take long.
     # S608: what is put into this statement was made here; values are parameters.
-    statement = f"""
-        SELECT {shown}, p.c, p.n, d.store, d.document
-        FROM (
-            SELECT {made}, i.collection AS c, i.id AS n FROM pgstac.items i
-            WHERE {condition} ORDER BY {sorting} LIMIT {limit}
-        ) p LEFT JOIN abut.items d ON (d.collection, d.id) = (p.c, p.n) ORDER BY {again}
+    found = f"""
+        SELECT {made}, i.collection AS c, i.id AS n FROM pgstac.items i
+        WHERE {condition} AND {_OWN} ORDER BY {sorting} LIMIT {limit}
     """  # noqa: S608
+    statement = (
+        f"SELECT {shown}, p.c, p.n, d.store, d.document FROM ({found}) p "  # noqa: S608
+        f"JOIN abut.items d ON (d.collection, d.id) = (p.c, p.n) ORDER BY {again}"
+        if documents
+        else f"SELECT {shown}, p.c, p.n, NULL, NULL FROM ({found}) p ORDER BY {again}"  # noqa: S608
+    )
     return statement, parameters.values
 
 
@@ -246,7 +254,8 @@ def count(search: Search, most: int) -> tuple[str, list[Any]]:
     # S608: as above.
     statement = f"""
         SELECT count(*) FROM (
-            SELECT FROM pgstac.items i WHERE {where(search, parameters)} LIMIT {parameters.add(most + 1, "int")}
+            SELECT FROM pgstac.items i
+            WHERE {where(search, parameters)} AND {_OWN} LIMIT {parameters.add(most + 1, "int")}
         ) m
     """  # noqa: S608
     return statement, parameters.values

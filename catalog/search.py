@@ -15,6 +15,9 @@ DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 10_000
 """Largest page; larger limits are lowered to it, as STAC API allows."""
 
+MAX_BYTES: Final = 16_000_000
+"""Bytes of items at which a page ends, however many were asked for; one item is returned in any case."""
+
 MATCHED_CAP: Final = 10_000
 """Matches that are counted at most; beyond, a page has no `Page.matched`."""
 
@@ -67,6 +70,8 @@ class Search:
     """Keys in order of weight."""
     limit: int = DEFAULT_LIMIT
     """Largest number of items of the page, 1 to `MAX_LIMIT`."""
+    most_bytes: int = MAX_BYTES
+    """Largest size of all items of the page, as they are returned; a page of one item may be larger."""
     token: str | None = None
     """``next:...`` or ``prev:...`` of a page before, opaque; None: the first page."""
     fields: Fields = field(default_factory=Fields)

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.errors import BadRequestError
 from catalog.text import decode, encode
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ def token(place: Place, order: Sequence[Any]) -> str:
     return (_BACKWARD if place.backward else _FORWARD) + base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
+def leads_back(text: str | None) -> bool:
+    """Return whether a token is that of the page before another."""
+    return text is not None and text.startswith(_BACKWARD)
+
+
 def place_of(text: str, order: Sequence[Any]) -> Place:
     """Return the place of a token.
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is none, or one of another order.
     """
     for prefix in (_FORWARD, _BACKWARD):
@@ -46,7 +52,7 @@ def place_of(text: str, order: Sequence[Any]) -> Place:
             values = _values(text.removeprefix(prefix))
             if values is not None and len(values) == len(order) + 1 and values[0] == _digest(order):
                 return Place(tuple(values[1:]), prefix == _BACKWARD)
-    raise ValueError(f"token {text[:200]!r} is not one of this search")
+    raise BadRequestError(f"token {text[:200]!r} is not one of this search")
 
 
 def _digest(order: Sequence[Any]) -> str:

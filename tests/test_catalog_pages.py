@@ -187,11 +187,8 @@ def test_only_the_fields_that_are_asked_for_are_there(filled: Catalogue) -> None
 def test_one_item(filled: Catalogue) -> None:
     for one in TOLD:
         text = page_item(filled.reader, one["collection"], one["id"], PLACES)
-        if one["properties"].get("abut:withdrawn"):
-            assert text is None
-        else:
-            assert text is not None
-            assert decode(text) == served(one, PLACES)
+        assert text is not None
+        assert decode(text) == served(one, PLACES)
     assert page_item(filled.reader, L1C, "thing-01", PLACES) is None
 
 

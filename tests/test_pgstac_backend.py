@@ -20,7 +20,7 @@ from catalog.places import Places, served
 from catalog.search import Search, SortKey
 from catalog.sqlite import open_catalogue
 from catalog.versions import told
-from services.stac.pgstac import PgstacBackend
+from services.stac.pgstac import TOGETHER, PgstacBackend
 from services.stac.sqlite import SqliteBackend
 from tests.catalog_products import item
 from tests.catalog_scene import COLLECTION, PLOTS, SCENE
@@ -122,18 +122,31 @@ def test_readers_and_writers_at_once_lose_nothing(url: str) -> None:
     run(PgstacBackend(url, readers=3), work)
 
 
-def test_item_of_another_program_is_found_as_pgstac_has_it(url: str) -> None:
+def test_what_another_program_puts_into_pgstac_is_on_no_route(url: str) -> None:
+    foreign = {**THING, "id": "foreign", "properties": {"datetime": "2030-01-01T00:00:00Z"}}
     with psycopg.connect(url, autocommit=True, options="-c search_path=pgstac,public") as connection:
-        connection.execute("SELECT pgstac.create_item(%s::jsonb)", (json.dumps({**THING, "id": "foreign"}),))
+        connection.execute("SELECT pgstac.create_item(%s::jsonb)", (json.dumps(foreign),))
 
     async def work(backend: PgstacBackend) -> None:
         await backend.upsert([THING])
-        page = await backend.search(Search(), PLACES)
-        assert [json.loads(one)["id"] for one in page.features] == ["thing-1", "foreign"]
-        expected = served({**THING, "id": "foreign"}, PLACES)
-        assert {**json.loads(page.features[1]), "assets": {}} == expected
+        for search in (Search(), Search(limit=TOGETHER + 1), Search(limit=1, sortby=(SortKey("id"),))):
+            page = await backend.search(search, PLACES)
+            assert [json.loads(one)["id"] for one in page.features] == ["thing-1"]
+            assert (page.matched, page.next) == (1, None)
+        assert await backend.item(PLOTS, "foreign", PLACES) is None
+        assert await backend.stored(PLOTS, "foreign") is None
+        assert [one["id"] for one in await backend.listing(PLOTS, "", 10)] == ["thing-1"]
+        (total,) = await backend.aggregate(Search(), ["total_count"])
+        assert total["value"] == 1
+        extent = await backend.extent(PLOTS)
+        assert extent is not None
+        assert "2030" not in extent[1][1]
 
     run(PgstacBackend(url), work)
+    with open_pgstac(url) as catalogue:
+        assert [one["id"] for one in catalogue.items(PLOTS)] == ["thing-1"]
+        assert catalogue.ids(PLOTS) == {"thing-1"}
+        assert catalogue.get("foreign", PLOTS) is None
 
 
 # --- connections ----------------------------------------------------------------------------------------------------

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from catalog.interface import Outcome
     from catalog.places import Places
     from catalog.search import Page, Search
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An item at one moment."""
+
+    item: dict[str, Any]
+    """As it is stored."""
+    shown: bytes
+    """As clients get it."""
+
+
 class Backend(Protocol):
-    """A database behind the API. Everything it is handed was checked; ValueErrors it raises are the client's fault."""
+    """A database behind the API. Everything it is handed was checked; `BadRequestError` is the client's fault."""
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Be connected while the application runs."""
@@ -24,17 +36,22 @@ class Backend(Protocol):
     async def search(self, search: Search, places: Places) -> Page:
         """Return one page of a search, items as `catalog.places.served` makes them, fields chosen.
 
+        It ends at the number of items that is asked for, or before they are larger than asked for.
+
         Raises
         ------
-        ValueError
+        BadRequestError
             If the token is none of its own, or a filter has no meaning (the message quotes the value).
         """
 
     async def item(self, collection: str, item: str, places: Places) -> bytes | None:
-        """Return an item as clients get it, or None if there is none or it was withdrawn."""
+        """Return an item as clients get it, withdrawn or not, or None if it is not listed."""
 
     async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item as it is stored, withdrawn or not."""
+
+    async def listed(self, collection: str, item: str, places: Places) -> Listed | None:
+        """Return an item as it is stored and as clients get it, both of the same moment; None if there is none."""
 
     async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
         """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`.
@@ -52,16 +69,19 @@ class Backend(Protocol):
         """Return aggregations (`catalog.aggregation`) of all that a search finds; its limit and token do not matter."""
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
-        """Add or replace items by the rule of `catalog.interface.Catalogue`; return how many were written."""
+        """Add or replace items, all or none, by `catalog.interface.Catalogue`'s rule; return how many were written."""
 
     async def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
         """Add items, all or none; return the ids that are listed already (then nothing was written)."""
 
-    async def remove(self, collection: str, item: str) -> bool:
-        """Take an item out; return whether it was listed."""
+    async def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
+        """Replace an item if it is still stored as expected, whichever process writes beside this one."""
 
-    async def put_collection(self, collection: Mapping[str, Any]) -> None:
-        """Add a collection, or replace the one of its id."""
+    async def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is still stored as expected; return whether it was."""
 
-    async def remove_collection(self, collection: str) -> bool:
-        """Take a collection and its items out; return whether it was listed."""
+    async def put_collection_if(self, collection: Mapping[str, Any], expected: Mapping[str, Any] | None) -> bool:
+        """Put a collection if the one of its id is still as expected (None: there is none); return whether it was."""
+
+    async def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
+        """Take a collection and its items out, or only if it has none; return whether that was done."""

@@ -9,6 +9,7 @@ from stac_fastapi.types.conformance import BASE_CONFORMANCE_CLASSES, OAFConforma
 from stac_fastapi.types.core import AsyncBaseCoreClient
 from stac_fastapi.types.errors import NotFoundError
 
+from abut.errors import BadRequestError
 from catalog.places import GEOJSON
 from services.stac import collection_search, landing, links, requests
 from services.stac.holders import find
@@ -82,20 +83,21 @@ class Client(AsyncBaseCoreClient):
         request: Request = given.pop("request")
         again = given.pop("collections", None)
         if again not in (None, collection_id):
-            raise ValueError(f"collections: {again!r} is not {collection_id!r}, whose items are asked for")
+            raise BadRequestError(f"collections: {again!r} is not {collection_id!r}, whose items are asked for")
         return await self._found(request, requests.of_url(given), collection=collection_id)
 
     async def get_item(  # type: ignore[override]  # answers are bytes
         self, item_id: str, collection_id: str, **given: Any
     ) -> Response:
-        """Answer ``GET /collections/{collection_id}/items/{item_id}``."""
+        """Answer ``GET /collections/{collection_id}/items/{item_id}``.
+
+        An item that was withdrawn says so: no search finds it, but others that need its blocks link to it.
+        """
         request: Request = given["request"]
         item = await self.backend.item(collection_id, item_id, self.places(request))
         if item is not None:
             return answer(request, item, GEOJSON)
         await self.shelf.stored(collection_id)
-        if await self.backend.stored(collection_id, item_id) is not None:
-            raise NotFoundError(f"item {item_id!r} of collection {collection_id!r} was withdrawn")
         raise NotFoundError(f"no item {item_id!r} in collection {collection_id!r}")
 
     async def get_search(self, **given: Any) -> Response:  # type: ignore[override]  # answers are bytes

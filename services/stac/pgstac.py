@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import batched
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -17,7 +18,7 @@ import asyncpg
 from stac_fastapi.pgstac.config import ServerSettings
 from stac_fastapi.pgstac.db import close_db_connection, connect_to_db
 
-from abut.errors import CatalogueError
+from abut.errors import BadRequestError, CatalogueError
 from catalog import pgstac_query as sql
 from catalog import pgstac_totals as totals
 from catalog.documents import answer, stored
@@ -26,12 +27,14 @@ from catalog.pgstac import PgstacCatalogue, open_pgstac
 from catalog.search import MATCHED_CAP, Page
 from catalog.text import decode, encode
 from catalog.totals import extent_of_all
+from services.stac.backend import Listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from fastapi import FastAPI
 
+    from catalog.interface import Outcome
     from catalog.places import Places
     from catalog.search import Search
 
@@ -46,6 +49,9 @@ PATIENCE: Final = 20.0
 
 LONGEST: Final = 60.0
 """Seconds after which the database gives up a statement that reads."""
+
+TOGETHER: Final = 250
+"""Items whose documents are read at once."""
 
 _TRIES: Final = 3
 
@@ -144,17 +150,18 @@ class PgstacBackend:
     async def search(self, search: Search, places: Places) -> Page:
         """Return one page of a search."""
         place = sql.place_of(search)
-        rows = await self._fetch(*sql.page(search, place))
-        more = len(rows) > search.limit
-        rows = rows[: search.limit]
+        found = await self._fetch(*sql.page(search, place, documents=search.limit <= TOGETHER))
+        features = await self._features(found[: search.limit], search, places)
+        more = len(found) > len(features)
+        rows = found[: len(features)]
         backward = place is not None and place.backward
         if backward:
             rows.reverse()
+            features.reverse()
         # An empty page leads back to where it was reached from.
         first, last = (rows[0][:-4], rows[-1][:-4]) if rows else (place.values, place.values) if place else (None, None)
         following = last if backward or more else None
         before = first if (more if backward else place is not None) else None
-        features = [await self._feature(row[-4:], search, places) for row in rows]
         return Page(
             features=[feature for feature in features if feature],
             next=None if following is None else sql.token(following, search, backward=False),
@@ -162,15 +169,29 @@ class PgstacBackend:
             matched=await self._matched(search, len(rows), more=more) if place is None else None,
         )
 
-    async def _feature(self, row: Any, search: Search, places: Places) -> bytes | None:
-        collection, item, store, document = row
-        if document is None:
-            found = await self._fetch(sql.FOREIGN, [collection, item])
-            if not found:  # any more
-                return None
-            document = found[0][0]
-        made = answer(document, collection, item, store, places)
-        return encode(chosen(decode(made), search.fields)) if search.fields else made
+    async def _features(self, rows: Sequence[Any], search: Search, places: Places) -> list[bytes]:
+        """Return the items of rows in their order, until they are as large as a page may be.
+
+        One that has gone since its row was read is nothing.
+        """
+        made: list[bytes] = []
+        size = 0
+        for some in batched(rows, TOGETHER):
+            documents = await self._documents(some)
+            for row in some:
+                feature = _feature(documents.get(row[-4:-2]), row[-4:-2], search, places)
+                size += len(feature)
+                if made and size > search.most_bytes:
+                    return made
+                made.append(feature)
+        return made
+
+    async def _documents(self, rows: Sequence[Any]) -> dict[Any, Any]:
+        """Return store and document of the items of rows, by collection and id; those that rows have are not asked."""
+        if rows[0][-1] is None:
+            keys = [[row[-4] for row in rows], [row[-3] for row in rows]]
+            rows = await self._fetch(sql.DOCUMENTS, keys)
+        return {row[-4:-2]: row[-2:] for row in rows}
 
     async def _matched(self, search: Search, shown: int, *, more: bool) -> int | None:
         if not more:
@@ -179,8 +200,8 @@ class PgstacBackend:
         return row[0] if row[0] <= MATCHED_CAP else None
 
     async def item(self, collection: str, item: str, places: Places) -> bytes | None:
-        """Return an item as clients get it, or None if there is none or it was withdrawn."""
-        statement = "SELECT document, store FROM abut.items WHERE collection = $1 AND id = $2 AND NOT withdrawn"
+        """Return an item as clients get it, withdrawn or not, or None if it is not listed."""
+        statement = "SELECT document, store FROM abut.items WHERE collection = $1 AND id = $2"
         found = await self._fetch(statement, [collection, item])
         return answer(found[0][0], collection, item, found[0][1], places) if found else None
 
@@ -189,6 +210,15 @@ class PgstacBackend:
         statement = "SELECT document FROM abut.items WHERE collection = $1 AND id = $2"
         found = await self._fetch(statement, [collection, item])
         return decode(stored(found[0][0])) if found else None
+
+    async def listed(self, collection: str, item: str, places: Places) -> Listed | None:
+        """Return an item as it is stored and as clients get it, both of the same moment; None if there is none."""
+        statement = "SELECT document, store FROM abut.items WHERE collection = $1 AND id = $2"
+        found = await self._fetch(statement, [collection, item])
+        if not found:
+            return None
+        document, store = found[0]
+        return Listed(decode(stored(document)), answer(document, collection, item, store, places))
 
     async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
         """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`."""
@@ -212,8 +242,8 @@ class PgstacBackend:
         return totals.answers(wanted, rows)
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
-        """Add or replace items; return how many were written."""
-        return await self._write(lambda catalogue: catalogue.upsert_many(items))
+        """Add or replace items, all or none; return how many were written."""
+        return await self._write(lambda catalogue: catalogue.upsert(items))
 
     async def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
         """Add items, all or none; return the ids that are listed already."""
@@ -223,13 +253,25 @@ class PgstacBackend:
         """Take an item out; return whether it was listed."""
         return await self._write(lambda catalogue: catalogue.remove(item, collection))
 
+    async def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
+        """Replace an item if it is still stored as expected."""
+        return await self._write(lambda catalogue: catalogue.replace_if(item, expected))
+
+    async def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is still stored as expected; return whether it was."""
+        return await self._write(lambda catalogue: catalogue.remove_if(expected))
+
+    async def put_collection_if(self, collection: Mapping[str, Any], expected: Mapping[str, Any] | None) -> bool:
+        """Put a collection if the one of its id is still as expected (None: there is none); return whether it was."""
+        return await self._write(lambda catalogue: catalogue.put_collection_if(collection, expected))
+
     async def put_collection(self, collection: Mapping[str, Any]) -> None:
         """Add a collection, or replace the one of its id."""
         await self._write(lambda catalogue: catalogue.put_collection(collection))
 
-    async def remove_collection(self, collection: str) -> bool:
-        """Take a collection and its items out; return whether it was listed."""
-        return await self._write(lambda catalogue: catalogue.remove_collection(collection))
+    async def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
+        """Take a collection and its items out, or only if it has none; return whether that was done."""
+        return await self._write(lambda catalogue: catalogue.remove_collection(collection, empty=empty))
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement that reads; tried again where the database took it back or went away."""
@@ -244,7 +286,7 @@ class PgstacBackend:
             except asyncpg.QueryCanceledError as error:
                 raise ConnectionError(f"the database did not answer in {self.longest} s") from error
             except asyncpg.DataError as error:
-                raise ValueError(f"the database can't compare with this: {_line(error)}") from error
+                raise BadRequestError(f"the database can't compare with this: {_line(error)}") from error
             except (*_TAKEN_BACK, *_GONE) as error:
                 if tries_left == 0:
                     raise ConnectionError(f"the database can't be reached: {_line(error)}") from error
@@ -265,6 +307,15 @@ class PgstacBackend:
             return await anyio.to_thread.run_sync(work, limiter=self._limit)
         except CatalogueError as error:
             raise ConnectionError(str(error)) from error
+
+
+def _feature(found: Any, key: Any, search: Search, places: Places) -> bytes:
+    if found is None:
+        return b""
+    store, document = found
+    collection, name = key
+    made = answer(document, collection, name, store, places)
+    return encode(chosen(decode(made), search.fields)) if search.fields else made
 
 
 def _line(error: BaseException) -> str:

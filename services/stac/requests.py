@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 
+from abut.errors import BadRequestError
 from catalog import cql2
-from catalog.search import Search
+from catalog.cql2_values import name_of
+from catalog.search import MAX_BYTES, Search
 from services.stac import parameters
+from services.stac.errors import of_the_client
 from services.stac.parameters import CRS84
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from catalog.search import SortKey
     from services.stac.parameters import Box
 
 type Stream = Literal["ndjson", "geojson-seq"]
@@ -44,6 +48,9 @@ NOT_SUPERSEDED: Final[cql2.Node] = {
     ],
 }
 """Filter of ``latest=true``."""
+
+PAGE_BYTES: Final = MAX_BYTES
+"""Bytes of items at which a page ends."""
 
 _ALIASES: Final = {"filter_expr": "filter", "filter_lang": "filter-lang", "filter_crs": "filter-crs"}
 
@@ -75,7 +82,7 @@ async def of_body(request: Request) -> dict[str, Any]:
     try:
         body = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"body: not JSON ({error})") from error
+        raise BadRequestError(f"body: not JSON ({error})") from error
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -93,7 +100,7 @@ def wanted(values: Mapping[str, Any], accept: str = "", collection: str | None =
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If a value has no meaning; the message names the parameter and quotes the value.
     """
     return Wanted(
@@ -104,11 +111,12 @@ def wanted(values: Mapping[str, Any], accept: str = "", collection: str | None =
     )
 
 
+@of_the_client()
 def search(values: Mapping[str, Any], collection: str | None = None) -> Search:
     """Return a search; the arguments are those of `wanted`."""
     box, area = parameters.bbox(values.get("bbox")), parameters.geometry(values.get("intersects"))
     if box is not None and area is not None:
-        raise ValueError("bbox and intersects exclude each other")
+        raise BadRequestError("bbox and intersects exclude each other")
     start, stop = parameters.interval(values.get("datetime"))
     return Search(
         collections=(collection,) if collection else parameters.names("collections", values.get("collections")),
@@ -122,18 +130,27 @@ def search(values: Mapping[str, Any], collection: str | None = None) -> Search:
             _query(values.get("query")),
             NOT_SUPERSEDED if values.get("latest") else None,
         ),
-        sortby=parameters.sortby(values.get("sortby")),
+        sortby=_sortby(values.get("sortby")),
         limit=parameters.limit(values.get("limit")),
+        most_bytes=PAGE_BYTES,
         token=values.get("token") or None,
         fields=parameters.fields(values.get("fields")),
     )
 
 
+def _sortby(value: Any) -> tuple[SortKey, ...]:
+    keys = parameters.sortby(value)
+    for key in keys:
+        name_of({"property": key.property})  # refuses what items can't be sorted by
+    return keys
+
+
+@of_the_client()
 def condition(values: Mapping[str, Any]) -> cql2.Node | None:
     """Return the filter of a request, checked."""
     expression, language = values.get("filter"), values.get("filter-lang")
     if values.get("filter-crs", CRS84) != CRS84:
-        raise ValueError(f"filter-crs: {values['filter-crs']!r} is not {CRS84}")
+        raise BadRequestError(f"filter-crs: {values['filter-crs']!r} is not {CRS84}")
     if not expression:
         return None
     is_json = not isinstance(expression, str) or expression.lstrip().startswith("{")
@@ -149,7 +166,7 @@ def _query(value: str | Mapping[str, Any] | None) -> cql2.Node | None:
     try:
         query = parameters.json_object(value) if value else None
     except ValueError as error:
-        raise ValueError(f"query: {error}") from error
+        raise BadRequestError(f"query: {error}") from error
     return cql2.from_query(query) if query else None
 
 

@@ -1,15 +1,22 @@
-"""All matches of a search, one after another: page by page from the database, in bounded memory."""
+"""All matches of a search, one after another: page by page from the database, in bounded memory.
+
+With ``complete=true`` the holders of their blocks come last, those that are not among the matches, by collection and
+id: nothing comes twice. For that the ids of all that was sent are remembered.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import batched
 from typing import TYPE_CHECKING, Final
 
+import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from services.stac.holders import find
+from catalog.search import Fields
+from services.stac.holders import Key, holders_of, key_of, named, picked
 from services.stac.render import HEADERS
 
 if TYPE_CHECKING:
@@ -18,8 +25,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from catalog.places import Places
+    from catalog.search import Page
     from services.stac.backend import Backend
-    from services.stac.holders import Found
     from services.stac.requests import Stream, Wanted
 
 PAGE: Final = 250
@@ -41,8 +48,9 @@ async def stream(backend: Backend, wanted: Wanted, form: Stream, places: Places)
     database fails later the connection is broken off: a stream that ends well is whole. When the client leaves,
     nothing more is asked of the database.
     """
-    first = await _find(backend, wanted, places, wanted.search.token, wanted.total)
-    chunks = _chunks(backend, wanted, form, places, first)
+    plain = replace(wanted.search, fields=Fields()) if wanted.complete else wanted.search
+    first = await backend.search(replace(plain, limit=_limit(wanted.total)), places)
+    chunks = _chunks(_Source(backend, replace(wanted, search=plain), places, wanted.search.fields), form, first)
     return _Stream(chunks, media_type=MEDIA_TYPES[form], headers={**HEADERS, "Cache-Control": "no-store"})
 
 
@@ -55,21 +63,44 @@ class _Stream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _chunks(backend: Backend, wanted: Wanted, form: Stream, places: Places, found: Found) -> AsyncIterator[bytes]:
-    left = wanted.total
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the items of a stream come from."""
+
+    backend: Backend
+    """The database."""
+    wanted: Wanted
+    """What is looked for: all fields, if holders are to be found by the links."""
+    places: Places
+    """Where the client finds things."""
+    fields: Fields
+    """The fields that the client gets."""
+
+
+async def _chunks(source: _Source, form: Stream, page: Page) -> AsyncIterator[bytes]:
+    wanted, fields = source.wanted, source.fields
+    left, sent, holders = wanted.total, set[Key](), set[Key]()
     while True:
-        if found.features:
-            yield _lines(found.features, form)
+        features = page.features
+        if wanted.complete:
+            items = [orjson.loads(feature) for feature in features]
+            sent |= {key_of(item) for item in items}
+            holders |= named(items)
+            features = [picked(feature, fields) for feature in features]
+        if features:
+            yield _lines(features, form)
         if left is not None:
-            left -= len(found.page.features)
-        if found.page.next is None or left == 0:
-            return
-        found = await _find(backend, wanted, places, found.page.next, left)
+            left -= len(features)
+        if page.next is None or left == 0:
+            break
+        page = await source.backend.search(replace(wanted.search, token=page.next, limit=_limit(left)), source.places)
+    for keys in batched(sorted(holders - sent), PAGE):
+        found = await holders_of(source.backend, keys, source.places)
+        yield _lines([picked(feature, fields) for feature in found.values() if feature], form)
 
 
-async def _find(backend: Backend, wanted: Wanted, places: Places, token: str | None, left: int | None) -> Found:
-    search = replace(wanted.search, token=token, limit=PAGE if left is None else min(PAGE, left))
-    return await find(backend, search, places, complete=wanted.complete)
+def _limit(left: int | None) -> int:
+    return PAGE if left is None else min(PAGE, left)
 
 
 def _lines(features: Iterable[bytes], form: Stream) -> bytes:
