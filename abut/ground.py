@@ -38,6 +38,7 @@ _REACH: Final = 75.0
 """Degrees from the central meridian beyond which a zone's projection is not used."""
 _TILE_DEGREES: Final = 1.2
 """More than a tile's height in degrees of latitude, and than its width at the equator."""
+_MERIDIANS: Final = np.arange(-177.0, 180.0, 6.0, dtype=np.float64)
 _STRAY: Final = 6.0
 """Degrees from the central meridian to the farthest place of a zone, in 31X and 37X."""
 
@@ -126,7 +127,9 @@ def ground_in(zone: Zone, ground: Ground, margin: int = 0) -> Bounds | None:
     if not tiles_on(zone, ground):
         return None
     x, y = outline_in(zone, ground)
-    equator, margin = zone.equator, margin + 1  # more than curves differ from chords
+    equator = zone.equator
+    if not (isinstance(ground, Bounds) and ground.zone.number == zone.number):
+        margin += 1  # more than curves differ from chords
     around = Bounds(
         zone,
         _floor(x.min() - margin),
@@ -169,14 +172,15 @@ def tiles_on(zone: Zone, ground: Ground) -> tuple[Tile, ...]:
 
 def project(source: CRS, target: CRS, x: NDArray[np.float64], y: NDArray[np.float64]) -> Points:
     """Return points in another coordinate system, x before y in both; infinite where there is no such place."""
-    if source == target:
+    if source.srs == target.srs:
         return x, y
-    across, up = _transformer(source, target).transform(x, y)
+    across, up = _transformer(source.srs, target.srs).transform(x, y)
     return np.asarray(across, float), np.asarray(up, float)
 
 
 @lru_cache(maxsize=1024)
-def _transformer(source: CRS, target: CRS) -> Transformer:
+def _transformer(source: str, target: str) -> Transformer:
+    """By texts: comparing or hashing coordinate systems takes longer than projecting an outline."""
     return Transformer.from_crs(source, target, always_xy=True)
 
 
@@ -198,24 +202,23 @@ def _mgrs_zone(lon: float, lat: float) -> Zone:
 
 
 def _meridian(zone: Zone) -> float:
-    return 6.0 * zone.number - 183.0
+    return float(_MERIDIANS[zone.number - 1])
 
 
-def _degrees_apart(lon: NDArray[np.float64], meridian: float) -> NDArray[np.float64]:
+def _degrees_apart(lon: NDArray[np.float64], meridian: float | NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.abs((lon - meridian + 180) % 360 - 180))
 
 
 def _zones_near(lon: NDArray[np.float64], lat: NDArray[np.float64], centre: float) -> list[Zone]:
     """Zones that may have tiles on ground with this outline, nearest to a longitude first."""
+    some = lon[:: max(1, len(lon) // 64)]  # tiles are larger than the steps between these
     shrink = math.cos(math.radians(min(float(np.abs(lat).max()) + _TILE_DEGREES, 85.0)))
     reach = _STRAY + 2 * _TILE_DEGREES / shrink
-    found = []
-    for number in range(1, 61):
-        if _degrees_apart(lon, 6.0 * number - 183.0).min() <= reach:
-            found += [Zone(32600 + number)] if lat.max() > -_TILE_DEGREES else []
-            found += [Zone(32700 + number)] if lat.min() < _TILE_DEGREES else []
-    here = np.array([centre])
-    return sorted(found, key=lambda zone: (round(float(_degrees_apart(here, _meridian(zone))[0]), 9), zone.epsg))
+    near = np.flatnonzero(_degrees_apart(some[:, None], _MERIDIANS).min(axis=0) <= reach) + 1
+    north = [Zone(32600 + int(number)) for number in near if lat.max() > -_TILE_DEGREES]
+    south = [Zone(32700 + int(number)) for number in near if lat.min() < _TILE_DEGREES]
+    apart = dict(zip(range(1, 61), _degrees_apart(np.array(centre), _MERIDIANS).round(9).tolist(), strict=True))
+    return sorted(north + south, key=lambda zone: (apart[zone.number], zone.epsg))
 
 
 def _holds(zone: Zone, lon: float, lat: float) -> bool:
@@ -254,9 +257,12 @@ def _outline(ground: Ground) -> tuple[CRS, NDArray[np.float64], NDArray[np.float
         return _crs(ground.zone.epsg), x, y
     rows, columns = ground.shape
     column, row = _ring(np.linspace(0, columns, _EDGE_POINTS), np.linspace(0, rows, _EDGE_POINTS))
-    affine = ground.affine
-    x, y = affine.a * column + affine.b * row + affine.c, affine.d * column + affine.e * row + affine.f
-    return ground.crs.proj, x, y
+    return ground.crs.proj, *_places(ground, column, row)
+
+
+def _places(geobox: Any, column: NDArray[np.float64], row: NDArray[np.float64]) -> Points:
+    affine = geobox.affine
+    return affine.a * column + affine.b * row + affine.c, affine.d * column + affine.e * row + affine.f
 
 
 def _ring(across: NDArray[np.float64], up: NDArray[np.float64]) -> Points:
@@ -267,11 +273,11 @@ def _ring(across: NDArray[np.float64], up: NDArray[np.float64]) -> Points:
 
 def _centre_longitude(ground: Ground, system: CRS) -> float:
     if isinstance(ground, Bounds):
-        x, y = (ground.left + ground.right) / 2, (ground.bottom + ground.top) / 2
+        x, y = np.array([(ground.left + ground.right) / 2]), np.array([(ground.bottom + ground.top) / 2])
     else:
         rows, columns = ground.shape
-        x, y = ground.affine * (columns / 2, rows / 2)
-    lon, _ = project(system, _DEGREES, np.array([x]), np.array([y]))
+        x, y = _places(ground, np.array([columns / 2]), np.array([rows / 2]))
+    lon, _ = project(system, _DEGREES, x, y)
     return float(lon[0])
 
 

@@ -250,6 +250,6 @@ def _around(x: NDArray[np.float64], y: NDArray[np.float64], system: CRS, zone: Z
         raise InvalidWindowError(f"{what} reaches beyond what can be projected to {zone}")
     if max(np.ptp(x), np.ptp(y)) > MAX_SIDE:
         raise InvalidWindowError(
-            f"{what} is {np.ptp(x) / 1000:,.0f} x {np.ptp(y) / 1000:,.0f} km, too large for a zone"
+            f"{what} is {np.ptp(x) / 1000:,.0f} x {np.ptp(y) / 1000:,.0f} km, too large for one zone"
         )
     return snapped(zone, float(x.min()), float(y.min()), float(x.max()), float(y.max()))
