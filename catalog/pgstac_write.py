@@ -9,7 +9,9 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.errors import BadRequestError
 from catalog import pgstac_rows as rows
+from catalog.comparing import equal
 from catalog.documents import stored, template
 from catalog.item import COLLECTION_ID
 from catalog.pgstac_rows import Collection, Entry, Key, Known, entry, key
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from catalog.interface import Outcome
     from catalog.pgstac_schema import Connection
 
 type Item = Mapping[str, Any]
@@ -77,6 +80,24 @@ def remove(connection: Connection, collection: str, item: str) -> bool:
     return True
 
 
+def replace_if(connection: Connection, item: Item, expected: Item) -> Outcome:
+    """Replace an item, by the rule of revisions, if it is still what is expected.
+
+    Raises
+    ------
+    ValueError
+        If it is no item that can be listed.
+    """
+    if not _is(connection, expected):
+        return "changed"
+    return "written" if upsert(connection, [item]) else "outdated"
+
+
+def remove_if(connection: Connection, expected: Item) -> bool:
+    """Take an item out if it is still what is expected; return whether it was."""
+    return _is(connection, expected) and remove(connection, *key(expected))
+
+
 def listed(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
     """Return what is known of those of these items that are listed."""
     # S608: the name of a relation; values are parameters.
@@ -97,10 +118,33 @@ def put_collection(connection: Connection, collection: Mapping[str, Any]) -> Non
         connection.execute(statement, (collection["id"],))
 
 
+def put_collection_if(connection: Connection, collection: Item, expected: Item | None) -> bool:
+    """Put a collection if the one of its id is what is expected (None: there is none); return whether it was."""
+    statement = "SELECT content FROM pgstac.collections WHERE id = %s FOR UPDATE"
+    found = connection.execute(statement, (collection["id"],)).fetchone()
+    if not equal(None if found is None else found[0], expected):
+        return False
+    put_collection(connection, collection)
+    return True
+
+
+def has_items(connection: Connection, collection: str) -> bool:
+    """Return whether a collection has items, withdrawn or not."""
+    statement = "SELECT FROM abut.items WHERE collection = %s LIMIT 1"
+    return connection.execute(statement, (collection,)).fetchone() is not None
+
+
 def remove_collection(connection: Connection, collection: str) -> bool:
     """Take a collection and its items out; return whether it was listed."""
     connection.execute("DELETE FROM abut.items WHERE collection = %s", (collection,))
     return connection.execute("DELETE FROM pgstac.collections WHERE id = %s", (collection,)).rowcount > 0
+
+
+def _is(connection: Connection, expected: Item) -> bool:
+    """Whether an item is listed and what is expected; its row is locked."""
+    statement = "SELECT document FROM abut.items WHERE collection = %s AND id = %s FOR UPDATE"
+    found = connection.execute(statement, key(expected)).fetchone()
+    return found is not None and equal(decode(stored(found[0])), expected)
 
 
 def _collections(connection: Connection, entries: Iterable[Entry]) -> dict[str, Collection]:
@@ -114,7 +158,7 @@ def _collections(connection: Connection, entries: Iterable[Entry]) -> dict[str, 
     known = {name: Collection(base, base_id, parts) for name, base, base_id, parts in found}
     for collection, item in names.items():
         if collection not in known:
-            raise ValueError(f"item {item}: unknown collection {collection!r}")
+            raise BadRequestError(f"item {item}: unknown collection {collection!r}")
     return known
 
 

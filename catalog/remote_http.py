@@ -67,6 +67,7 @@ class Http:
         body: Any = None,
         query: Mapping[str, Any] | None = None,
         but: tuple[int, ...] = (),
+        if_match: str = "",
     ) -> httpx.Response:
         """Send a request until it is answered.
 
@@ -80,6 +81,8 @@ class Http:
             Parameters of the URL.
         but : tuple of int
             Statuses that are no errors, beside those of success.
+        if_match : str
+            ETag that what is changed must have.
 
         Raises
         ------
@@ -88,6 +91,7 @@ class Http:
         """
         url = f"{self.url}{path}"
         failed, wait, tries = "", 0.0, 0
+        headers = {"If-Match": if_match} if if_match else {}
         begun = time.monotonic()
         for number in range(self._patience.tries):
             if number and time.monotonic() - begun + wait > self._patience.whole:
@@ -97,7 +101,7 @@ class Http:
                 time.sleep(wait)
             wait = self._patience.first * 2**number * random.uniform(0.5, 1)  # noqa: S311 - so that clients spread
             try:
-                answer = self._client.request(method, url, json=body, params=query)
+                answer = self._client.request(method, url, json=body, params=query, headers=headers)
             except httpx.TransportError as error:
                 failed = _named(error)
             except httpx.InvalidURL as error:

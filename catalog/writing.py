@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.errors import BadRequestError
+from catalog.comparing import equal
 from catalog.documents import stored
 from catalog.packing import SMALL_WINDOW, WINDOW, Dictionaries, shortened, unpack_document
 from catalog.rows import COLUMNS, Row, row
@@ -14,6 +16,8 @@ from catalog.versions import family, told, untold
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
+
+    from catalog.interface import Outcome
 
 _GROUP: Final = 500
 
@@ -46,7 +50,7 @@ def write_many(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]
         families: set[int] = set()
         for item in group:
             if not isinstance(item.get("collection"), str) or item["collection"] not in known:
-                raise ValueError(f"item {item.get('id')}: unknown collection {item.get('collection')!r}")
+                raise BadRequestError(f"item {item.get('id')}: unknown collection {item.get('collection')!r}")
             written += _write(connection, item, dictionaries, families)
         _tell(connection, families, dictionaries)
     return written
@@ -81,6 +85,42 @@ def remove(connection: sqlite3.Connection, collection: str, name: str) -> bool:
     return True
 
 
+def replace_if(connection: sqlite3.Connection, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
+    """Replace an item, by the rule of `write_many`, if it is still what is expected, in the transaction that is open.
+
+    Raises
+    ------
+    ValueError
+        If it is not an item that can be listed.
+    """
+    if not _is(connection, expected):
+        return "changed"
+    return "written" if write_many(connection, [item]) else "outdated"
+
+
+def remove_if(connection: sqlite3.Connection, expected: Mapping[str, Any]) -> bool:
+    """Take an item out if it is still what is expected, within the transaction that is open; return whether it was."""
+    return _is(connection, expected) and remove(connection, expected["collection"], expected["id"])
+
+
+def put_collection_if(
+    connection: sqlite3.Connection, collection: Mapping[str, Any], expected: Mapping[str, Any] | None
+) -> bool:
+    """Put a collection if the one of its id is what is expected (None: there is none); return whether it was."""
+    statement = "SELECT document FROM collections WHERE id = ?"
+    found = connection.execute(statement, (collection["id"],)).fetchone()
+    if not equal(None if found is None else decode(found[0].encode()), expected):
+        return False
+    put_collection(connection, collection)
+    return True
+
+
+def has_items(connection: sqlite3.Connection, collection: str) -> bool:
+    """Return whether a collection has items, withdrawn or not."""
+    statement = "SELECT 1 FROM items WHERE collection = ? LIMIT 1"
+    return connection.execute(statement, (collection,)).fetchone() is not None
+
+
 def remove_collection(connection: sqlite3.Connection, collection: str) -> bool:
     """Take a collection and its items out, within the transaction that is open; return whether it was listed."""
     rows = "SELECT rid FROM items WHERE collection = ?"
@@ -104,6 +144,15 @@ def put_collection(connection: sqlite3.Connection, collection: Mapping[str, Any]
         raise ValueError(f"collection id {name!r} is not a name")
     statement = "INSERT INTO collections VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET document = excluded.document"
     connection.execute(statement, (name, encode(collection).decode()))
+
+
+def _is(connection: sqlite3.Connection, expected: Mapping[str, Any]) -> bool:
+    """Whether an item is listed and what is expected."""
+    key = expected["id"], expected["collection"]
+    found = connection.execute(f"{_DOCUMENTS} i.id = ? AND i.collection = ?", key).fetchone()
+    return found is not None and equal(
+        decode(stored(unpack_document(found[1], _Known(connection).by_number))), expected
+    )
 
 
 class _Known:

@@ -147,8 +147,8 @@ def _delist(archive: Archive, removed: Member) -> None:
     with catalogue_of(archive) as catalogue:
         if catalogue is not None:
             row = catalogue.get(removed.product)
-            if attempt_named(row) == removed.prefix:
-                catalogue.remove(removed.product)
+            while row is not None and attempt_named(row) == removed.prefix and not catalogue.remove_if(row):
+                row = catalogue.get(removed.product)
 
 
 def _bury(archive: Archive, removed: Member) -> None:

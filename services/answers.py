@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("abut.services")
 
 
-def problem(status: int, description: str, headers: Mapping[str, str] | None = None, **more: str) -> Response:
+def problem(status: int, description: str, headers: Mapping[str, str] | None = None, **more: Any) -> Response:
     """Return an error answer.
 
     Parameters
@@ -28,7 +28,7 @@ def problem(status: int, description: str, headers: Mapping[str, str] | None = N
         What is wrong, in one line.
     headers : mapping, optional
         Further headers.
-    **more : str
+    **more : JSON
         Further members of the body.
     """
     code = "".join(word.capitalize() for word in HTTPStatus(status).phrase.replace("-", " ").split())

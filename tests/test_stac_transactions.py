@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +14,6 @@ from catalog.holding import Holding, with_holding
 from catalog.opening import open_catalogue
 from services.backends import backend_of
 from services.stac.app import create_stac_app
-from services.stac.writer import Writer
 from tests.catalog_products import item, whole
 from tests.postgres import new_database
 from tests.writing import PHOTOS, REGISTRAR, WRITER, client_of, photo, places, writing_app
@@ -378,102 +375,34 @@ def test_a_change_of_what_someone_else_changed_is_refused(writer: TestClient) ->
     assert writer.delete(path, headers={"If-Match": f'"other", {new}'}).status_code == 204
 
 
-# Items of the archive: those who may write describe them, those who register say what they are
-
-
-def test_a_writer_describes_products(writer: TestClient, catalogue: Catalogue) -> None:
-    extension = "https://stac-extensions.github.io/scientific/v1.0.0/schema.json"
-    before = catalogue.get(ID)
-    shown = writer.get(f"{L1C}/items/{ID}").json()
-    shown["properties"] |= {"title": "Alps", "eo:cloud_cover": 12.5, "description": "Clear"}
-    shown["stac_extensions"].append(extension)
-    assert writer.put(f"{L1C}/items/{ID}", json=shown).status_code == 200
-    assert patch(writer, f"{L1C}/items/{ID}", {"properties": {"description": None}}).status_code == 200
-
-    expected = copy.deepcopy(before)
-    assert expected is not None
-    expected["properties"] |= {"title": "Alps", "eo:cloud_cover": 12.5}
-    expected["stac_extensions"].append(extension)
-    assert catalogue.get(ID) == expected
+# Items of the archive: those who register say what they are, all others put items of their own beside them
 
 
 @pytest.mark.parametrize(
-    ("change", "field"),
+    "change",
     [
-        ({"properties": {"abut:revision": 4}}, "properties.abut:revision"),
-        ({"properties": {"abut:withdrawn": True}}, "properties.abut:withdrawn"),
-        ({"properties": {"abut:blocks": {"held": "x"}}}, "properties.abut:blocks.held"),
-        ({"properties": {"abut:digests": {"bands": {"B02": "0"}}}}, "properties.abut:digests.bands.B02"),
-        ({"properties": {"abut:layer": None}}, "properties.abut:layer"),
-        ({"properties": {"abut:new": 1}}, "properties.abut:new"),
-        ({"properties": {"datetime": "2020-01-01T00:00:00Z"}}, "properties.datetime"),
-        (
-            {"properties": dict.fromkeys(("start_datetime", "end_datetime"), "2020-01-01T00:00:00Z")},
-            "properties.end_datetime",
-        ),
-        ({"properties": {"grid:code": "MGRS-32TNN"}}, "properties.grid:code"),
-        ({"properties": {"proj:bbox": [0, 0, 1, 1]}}, "properties.proj:bbox"),
-        ({"properties": {"s2:datastrip_id": "x"}}, "properties.s2:datastrip_id"),
-        ({"properties": {"processing:version": "05.10"}}, "properties.processing:version"),
-        ({"properties": {"deprecated": True}}, "properties.deprecated"),
-        ({"geometry": {"type": "Point", "coordinates": [9, 46]}, "bbox": [9, 46, 9, 46]}, "bbox"),
-        ({"bbox": [8, 45, 9, 46]}, "bbox"),
-        ({"assets": {"B02": {"href": "https://example.org/b02"}}}, "assets.B02.href"),
-        ({"assets": {"B02": None}}, "assets.B02"),
-        ({"assets": {"more": {"href": "https://example.org/more"}}}, "assets.more"),
-        ({"links": []}, "links"),
-        ({"stac_extensions": []}, "stac_extensions"),
-        ({"anything": 1}, "anything"),
+        {"properties": {"title": "Alps"}},
+        {"properties": {"eo:cloud_cover": 12.5}},
+        {"properties": {"abut:revision": 4}},
+        {"properties": {"datetime": "2020-01-01T00:00:00Z"}},
+        {"assets": {"B02": {"href": "https://example.org/b02"}}},
+        {"links": []},
+        {},
     ],
 )
-def test_a_writer_changes_nothing_that_the_archive_decides(
-    writer: TestClient, catalogue: Catalogue, change: dict[str, Any], field: str
+def test_a_writer_changes_nothing_of_a_product(
+    writer: TestClient, catalogue: Catalogue, change: dict[str, Any]
 ) -> None:
+    """The store has no place for it: the next registration of the product would undo it."""
     before = catalogue.get(ID)
-    neighbour = {"rel": "abut:neighbour", "href": "./x.json", "abut:product": "x", "abut:held": "AA=="}
-    if field == "links":
-        change = {"links": [neighbour]}
-    answer = patch(writer, f"{L1C}/items/{ID}", change)
-    message = refusal(answer, 403)
-    assert message.startswith(f"{field}: "), message
-    assert message.endswith("needs a token of scope abut:register")
-    assert 'error="insufficient_scope", scope="abut:register"' in answer.headers["WWW-Authenticate"]
+    path = f"{L1C}/items/{ID}"
+    whole_item = writer.get(path).json()
+    for answer in (patch(writer, path, change), writer.put(path, json=whole_item | change)):
+        message = refusal(answer, 403)
+        assert message.startswith("items of 'sentinel-2-l1c' are the archive's own"), message
+        assert message.endswith("needs a token of scope abut:register")
+        assert 'error="insufficient_scope", scope="abut:register"' in answer.headers["WWW-Authenticate"]
     assert catalogue.get(ID) == before
-
-
-def test_a_description_is_not_lost_when_the_product_is_registered_at_that_moment(
-    url: str, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between reading and writing of the one, the other has written a newer revision."""
-    app, real, calls = writing_app(url), Writer._require_match, 0
-
-    async def meanwhile(self: Writer, *arguments: Any) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            with open_catalogue(url) as other:
-                other.upsert_many([product(9)])
-        await real(self, *arguments)
-
-    monkeypatch.setattr(Writer, "_require_match", meanwhile)
-    with client_of(app, WRITER) as client:
-        assert patch(client, f"{L1C}/items/{ID}", {"properties": {"title": "Alps"}}).status_code == 200
-    listed = catalogue.get(ID)
-    assert listed is not None
-    assert calls == 2
-    assert (listed["properties"]["abut:revision"], listed["properties"]["title"]) == (9, "Alps")
-
-
-def test_many_writers_at_once_lose_nothing(writer: TestClient, catalogue: Catalogue) -> None:
-    def add(number: int) -> int:
-        body = {"properties": {f"note-{number}": number}}
-        return int(patch(writer, f"{L1C}/items/{ID}", body).status_code)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(add, range(24))) == {200}
-    listed = catalogue.get(ID)
-    assert listed is not None
-    assert {f"note-{number}" for number in range(24)} <= set(listed["properties"])
 
 
 def test_a_writer_neither_adds_nor_removes_products(writer: TestClient, catalogue: Catalogue) -> None:
@@ -489,10 +418,11 @@ def test_a_writer_neither_adds_nor_removes_products(writer: TestClient, catalogu
     assert catalogue.ids() == {ID}
 
 
-def test_a_writer_knows_no_withdrawn_products(writer: TestClient, catalogue: Catalogue) -> None:
+def test_a_writer_changes_no_withdrawn_product(writer: TestClient, catalogue: Catalogue) -> None:
     catalogue.upsert_many([product(4, withdrawn=True)])
-    assert writer.get(f"{L1C}/items/{ID}").status_code == 404
-    assert refusal(patch(writer, f"{L1C}/items/{ID}", {"properties": {"title": "x"}}), 404)
+    before = catalogue.get(ID)
+    assert refusal(patch(writer, f"{L1C}/items/{ID}", {"properties": {"abut:withdrawn": False}}), 403)
+    assert catalogue.get(ID) == before
 
 
 def test_a_registrar_adds_products_as_the_archive_has_them(registrar: TestClient, catalogue: Catalogue) -> None:
@@ -520,7 +450,7 @@ def test_a_registrar_withdraws_and_then_removes(registrar: TestClient, catalogue
     path = f"{L1C}/items/{ID}"
     assert "only withdrawn ones can be removed" in refusal(registrar.delete(path), 409)
     assert registrar.put(path, json=product(4, withdrawn=True)).status_code == 200
-    assert registrar.get(path).status_code == 404
+    assert registrar.get(path).json()["properties"]["abut:withdrawn"]
     assert registrar.get(f"/register/sentinel-2-l1c/{ID}").json() == catalogue.get(ID)
     assert "listed already" in refusal(registrar.post(f"{L1C}/items", json=product()), 409)
     assert registrar.delete(path).status_code == 204
@@ -544,23 +474,49 @@ def bulk(client: TestClient, path: str, items: dict[str, Any], method: str = "in
     return dict(answer.json())
 
 
-def test_of_many_items_each_is_written_or_refused_by_itself(writer: TestClient, catalogue: Catalogue) -> None:
-    items = {name: photo(name) for name in ("a", "photo-1", "b", "bad", "c")}
-    items["bad"]["properties"]["datetime"] = "x"
-    items["named"] = photo("otherwise")
-    items["seven"] = 7  # type: ignore[assignment]
-    done = bulk(writer, PHOTO, items)
-    assert (done["received"], done["success"], done["skipped"]) == (7, 3, 0)
-    assert {error["id"]: error["msg"].split(":")[0] for error in done["errors"]} == {
-        "bad": "properties.datetime",
-        "named": "id",
-        "photo-1": "is listed already",
-        "seven": "body",
-    }
-    assert catalogue.ids("field-photos") == {"a", "b", "c", "photo-1"}
+def refused_bulk(client: TestClient, items: dict[str, Any], method: str, status: int) -> tuple[str, dict[str, str]]:
+    """What is said of a bulk that is refused, and of each bad item."""
+    answer = client.post(f"{PHOTO}/bulk_items", json={"items": items, "method": method})
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert set(body) == {"code", "description", "errors"}
+    return body["description"], {error["id"]: error["msg"] for error in body["errors"]}
 
-    again = bulk(writer, PHOTO, {"a": photo("a", title="new")}, "upsert")
-    assert (again["success"], again["errors"]) == (1, [])
+
+@pytest.mark.parametrize("method", ["insert", "upsert"])
+def test_of_many_items_none_is_written_if_one_is_bad(writer: TestClient, catalogue: Catalogue, method: str) -> None:
+    items: dict[str, Any] = {name: photo(name) for name in ("a", "bad", "b", "late", "typed")}
+    items["bad"]["properties"]["datetime"] = "x"
+    items["typed"]["properties"]["platform"] = 5  # which can't be searched by
+    items["late"]["properties"] |= {"start_datetime": "2024-01-02T00:00:00Z", "end_datetime": "2024-01-01T00:00:00Z"}
+    items["named"] = photo("otherwise")
+    items["seven"] = 7
+    said, errors = refused_bulk(writer, items, method, 400)
+    assert said.startswith("item 'bad': properties.datetime: 'x'")
+    assert said.endswith("(5 items are refused); nothing was written")
+    assert {name: message.split(":")[0] for name, message in errors.items()} == {
+        "bad": "properties.datetime",
+        "late": "item late ends before it starts",
+        "named": "id",
+        "seven": "body",
+        "typed": "properties.platform",
+    }
+    assert catalogue.ids("field-photos") == {"photo-1"}
+
+
+def test_of_many_new_items_none_is_added_if_one_is_listed(writer: TestClient, catalogue: Catalogue) -> None:
+    said, errors = refused_bulk(writer, {name: photo(name) for name in ("a", "photo-1", "b")}, "insert", 409)
+    assert said == "item 'photo-1': is listed already; nothing was written"
+    assert errors == {"photo-1": "is listed already"}
+    assert catalogue.ids("field-photos") == {"photo-1"}
+
+
+def test_many_items_are_added_or_replaced_at_once(writer: TestClient, catalogue: Catalogue) -> None:
+    made = bulk(writer, PHOTO, {name: photo(name) for name in ("a", "b")})
+    assert made == {"received": 2, "success": 2, "skipped": 0, "errors": []}
+    again = bulk(writer, PHOTO, {"a": photo("a", title="new"), "c": photo("c")}, "upsert")
+    assert again == {"received": 2, "success": 2, "skipped": 0, "errors": []}
+    assert catalogue.ids("field-photos") == {"a", "b", "c", "photo-1"}
     assert catalogue.get("a", "field-photos") == photo("a", title="new")
     assert bulk(writer, PHOTO, {}) == {"received": 0, "success": 0, "skipped": 0, "errors": []}
 

@@ -9,6 +9,7 @@ from stac_fastapi.api.routes import create_async_endpoint
 from stac_fastapi.extensions.aggregation import AggregationExtension
 from stac_fastapi.extensions.aggregation.client import AsyncBaseAggregationClient
 
+from abut.errors import BadRequestError
 from catalog.aggregation import AGGREGATIONS
 from services.stac import links, models, parameters, requests
 from services.stac.render import json_answer
@@ -108,5 +109,5 @@ def _names(values: Mapping[str, Any]) -> list[str]:
     wanted = parameters.names("aggregations", values.get("aggregations")) or known
     for name in wanted:
         if name not in known:
-            raise ValueError(f"aggregations: {name!r} is none of {', '.join(known)}")
+            raise BadRequestError(f"aggregations: {name!r} is none of {', '.join(known)}")
     return list(wanted)

@@ -6,10 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio.to_thread
 import orjson
 from pydantic import ValidationError
 from stac_pydantic import Collection, Item
 
+from abut.errors import BadRequestError
 from abut.messages import quoted
 
 if TYPE_CHECKING:
@@ -25,20 +27,23 @@ _DEPTH: Final = 64
 
 
 async def read_json(request: Request) -> Any:
-    """Return the body of a request.
+    """Return the body of a request; it is parsed beside the event loop.
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is no JSON, or nested too deeply.
     """
-    body = await request.body()
-    if not body.strip():
-        raise ValueError("body: missing")
+    return await anyio.to_thread.run_sync(_parsed, await request.body())
+
+
+def _parsed(body: bytes) -> Any:
+    if not body or body.isspace():
+        raise BadRequestError("body: missing")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"body: not JSON ({error})") from error
+        raise BadRequestError(f"body: not JSON ({error})") from error
     require_shallow(document)
     return document
 
@@ -57,26 +62,26 @@ def checked_item(item: Any, collection: str, where: str = "") -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is no item of that collection; the message names the field and the value.
     """
     if not isinstance(item, dict):
-        raise ValueError(f"{where or 'body'}: {quoted(item)}: not an item")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"{where or 'body'}: {quoted(item)}: not an item")
     _require_plain(item, where)
     _require_id(item.get("id"), f"{where}id")
     if item.setdefault("collection", collection) != collection:
-        raise ValueError(f"{where}collection: {quoted(item['collection'])}: the item was sent to {collection!r}")
+        raise BadRequestError(f"{where}collection: {quoted(item['collection'])}: the item was sent to {collection!r}")
     item.setdefault("links", [])  # those who write know of none: the API makes them
     _validate(Item, item, where)
     for name in ("datetime", "start_datetime", "end_datetime"):  # numbers would be taken for seconds since 1970
         if not isinstance(item["properties"].get(name), str | None):
             shown = quoted(item["properties"][name])
-            raise ValueError(f"{where}properties.{name}: {shown}: not a time in RFC 3339")  # noqa: TRY004 - of the request
+            raise BadRequestError(f"{where}properties.{name}: {shown}: not a time in RFC 3339")
     for name, position in _positions(item):
         _require_position(position, f"{where}{name}")
     box = item.get("bbox")
     if box and box[1] > box[len(box) // 2 + 1]:
-        raise ValueError(f"{where}bbox: {quoted(box)}: its south is north of its north")
+        raise BadRequestError(f"{where}bbox: {quoted(box)}: its south is north of its north")
     return item
 
 
@@ -85,19 +90,19 @@ def checked_items(body: Any, collection: str) -> list[dict[str, Any]]:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is none, one of them is no item of the collection, or an id comes twice.
     """
     features = body.get("features")
     if not isinstance(features, list):
-        raise ValueError(f"features: {quoted(features)}: not a list of items")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"features: {quoted(features)}: not a list of items")
     if not 0 < len(features) <= MOST:
-        raise ValueError(f"features: {len(features)} items; 1 to {MOST} can be sent at once")
+        raise BadRequestError(f"features: {len(features)} items; 1 to {MOST} can be sent at once")
     items = [checked_item(item, collection, f"features.{number}.") for number, item in enumerate(features)]
     seen: set[str] = set()
     for number, item in enumerate(items):
         if item["id"] in seen:
-            raise ValueError(f"features.{number}.id: {quoted(item['id'])}: sent twice")
+            raise BadRequestError(f"features.{number}.id: {quoted(item['id'])}: sent twice")
         seen.add(item["id"])
     return items
 
@@ -107,11 +112,11 @@ def checked_collection(collection: Any) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is none; the message names the field and the value.
     """
     if not isinstance(collection, dict):
-        raise ValueError(f"body: {quoted(collection)}: not a collection")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"body: {quoted(collection)}: not a collection")
     _require_plain(collection, "")
     _require_id(collection.get("id"), "id")
     _validate(Collection, collection, "")
@@ -120,7 +125,7 @@ def checked_collection(collection: Any) -> dict[str, Any]:
 
 def _require_id(name: Any, where: str) -> None:
     if not isinstance(name, str) or not _ID.fullmatch(name):
-        raise ValueError(
+        raise BadRequestError(
             f"{where}: {quoted(name)}: not a name of letters, digits, '.', '_' and '-' that begins with a letter or "
             "digit, 255 at most"
         )
@@ -134,9 +139,9 @@ def _validate(kind: type[Item | Collection], document: Mapping[str, Any], where:
         name = ".".join(str(part) for part in first["loc"] if str(part)[:1].islower() or isinstance(part, int))
         reason = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
-            raise ValueError(f"{where}{name}: missing") from error
+            raise BadRequestError(f"{where}{name}: missing") from error
         shown = f"{quoted(first['input'])}: " if name else ""
-        raise ValueError(f"{where}{name or 'body'}: {shown}{reason[:1].lower()}{reason[1:]}") from error
+        raise BadRequestError(f"{where}{name or 'body'}: {shown}{reason[:1].lower()}{reason[1:]}") from error
 
 
 def _require_plain(document: Mapping[str, Any], where: str) -> None:
@@ -145,9 +150,9 @@ def _require_plain(document: Mapping[str, Any], where: str) -> None:
         text = json.dumps(document, allow_nan=False, ensure_ascii=False)
         text.encode()
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where or 'body'}: not JSON that can be stored ({error})") from error
+        raise BadRequestError(f"{where or 'body'}: not JSON that can be stored ({error})") from error
     if "\\u0000" in text.replace("\\\\", ""):
-        raise ValueError(f"{where or 'body'}: has a null character")
+        raise BadRequestError(f"{where or 'body'}: has a null character")
 
 
 def require_shallow(document: Any, where: str = "body", depth: int = 0) -> None:
@@ -157,7 +162,7 @@ def require_shallow(document: Any, where: str = "body", depth: int = 0) -> None:
         level = [part for one in level for part in _parts(one)]
         if not level:
             return
-    raise ValueError(f"{where}: nested more than {_DEPTH} deep")
+    raise BadRequestError(f"{where}: nested more than {_DEPTH} deep")
 
 
 def _parts(value: Any) -> Iterator[Any]:
@@ -189,7 +194,7 @@ def _positions(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _require_position(position: Any, where: str) -> None:
     if any(isinstance(number, bool) or not isinstance(number, int | float) for number in position):
-        raise ValueError(f"{where}: {quoted(list(position))}: not numbers")
+        raise BadRequestError(f"{where}: {quoted(list(position))}: not numbers")
     longitude, latitude = position[:2]
     if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        raise ValueError(f"{where}: {quoted(list(position))}: not longitude and latitude in degrees")
+        raise BadRequestError(f"{where}: {quoted(list(position))}: not longitude and latitude in degrees")

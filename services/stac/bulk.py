@@ -1,10 +1,11 @@
-"""Many items at once, each written or refused by itself."""
+"""Many items at once, all or none."""
 
 # Without `from __future__ import annotations`: FastAPI reads the annotations when the program runs.
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import anyio.to_thread
 import attr
 import orjson
 from fastapi import APIRouter, FastAPI
@@ -18,15 +19,20 @@ from stac_fastapi.extensions.bulk_transactions import (
 from starlette.requests import Request
 from starlette.responses import Response
 
+from abut.errors import BadRequestError
 from abut.messages import quoted
 from catalog.places import Places
 from catalog.remote import BULK
+from services.answers import problem
 from services.stac import guard
-from services.stac.auth import REFUSALS, REGISTER, require
+from services.stac.auth import REFUSALS
 from services.stac.bodies import MOST, checked_item, read_json
 from services.stac.models import CollectionId
 from services.stac.render import JSON
 from services.stac.writer import Writer
+
+NAMED: Final = 100
+"""Bad items that an answer names at most."""
 
 _METHODS: Final = [method.value for method in BulkTransactionMethod]
 
@@ -40,7 +46,22 @@ _BODY: Final[dict[str, Any]] = {
     },
 }
 
-_TRIES: Final = 5
+
+class BadItemsError(Exception):
+    """Some of many items can't be written, and so none is."""
+
+    def __init__(self, status: int, errors: Sequence[tuple[str, str]]) -> None:
+        super().__init__(f"{len(errors)} bad items")
+        self.status = status
+        self.errors = errors
+
+    def answer(self) -> Response:
+        """Return the answer: the STAC error body, and each bad item with what is wrong with it."""
+        name, reason = self.errors[0]
+        more = "" if len(self.errors) == 1 else f" ({len(self.errors)} items are refused)"
+        said = " ".join(f"item {quoted(name)}: {reason}".split())
+        named = [{"id": name, "msg": msg} for name, msg in self.errors[:NAMED]]
+        return problem(self.status, f"{said[:900]}{more}; nothing was written", errors=named)
 
 
 @attr.s
@@ -53,10 +74,14 @@ class Bulk(BulkTransactionExtension):
     def register(self, app: FastAPI) -> None:
         """Add the route to an application."""
 
-        async def bulk_items(request: Request, collection_id: CollectionId) -> Response:  # noqa: ARG001 - documented
-            """Write many items, each by itself."""
+        async def bulk_items(request: Request, collection_id: CollectionId) -> Response:
+            """Write many items, all or none."""
+            guard.require_registrar(request, collection_id, guard.COMING)
             items = checked_bulk(await read_json(request))
-            done = await self.client.bulk_item_insert(items, request=request)
+            try:
+                done = await self.client.bulk_item_insert(items, request=request)
+            except BadItemsError as error:
+                return error.answer()
             return Response(orjson.dumps(done), media_type=JSON)
 
         router = APIRouter(prefix=app.state.router_prefix, dependencies=list(self.route_dependencies or []))
@@ -78,18 +103,20 @@ def checked_bulk(body: Any) -> Items:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is none; the message names the member and the value.
     """
     if not isinstance(body, dict):
-        raise ValueError(f"body: {quoted(body)}: not an object with items")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"body: {quoted(body)}: not an object with items")
     if unknown := sorted(body.keys() - _BODY["properties"].keys()):
-        raise ValueError(f"{quoted(unknown[0])}: unknown; there are items and method")
+        raise BadRequestError(f"{quoted(unknown[0])}: unknown; there are items and method")
     items, method = body.get("items"), body.get("method", BulkTransactionMethod.INSERT)
     if not isinstance(items, dict):
-        raise ValueError(f"items: {quoted(items)}: not items by their ids")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"items: {quoted(items)}: not items by their ids")
     if method not in _METHODS:
-        raise ValueError(f"method: {quoted(method)}: not one of {', '.join(_METHODS)}")
+        raise BadRequestError(f"method: {quoted(method)}: not one of {', '.join(_METHODS)}")
+    if len(items) > MOST:
+        raise BadRequestError(f"items: {len(items)}, {MOST} can be sent at once")
     return Items(items=items, method=method)
 
 
@@ -103,59 +130,37 @@ class BulkClient(AsyncBaseBulkTransactionsClient):
         """Answer ``POST /collections/{collection_id}/bulk_items``.
 
         ``skipped`` counts the items that the catalogue has a newer revision of.
+
+        Raises
+        ------
+        BadItemsError
+            If an item can't be stored, or is to be added and listed already; nothing was written.
         """
         request: Request = given["request"]
-        collection = request.path_params["collection_id"]
-        if collection == guard.ARCHIVED:
-            require(request, REGISTER, f"items of {collection!r} come from the archive")
-        if len(items.items) > MOST:
-            raise ValueError(f"items: {len(items.items)}, {MOST} can be sent at once")
-        good, errors = _checked(items.items, collection, self.writer.places(request))
-        done = BulkTransaction(received=len(items.items), success=0, skipped=0, errors=errors)
-        async with self.writer.turn:
-            await self.writer.require_collection(collection)
-            if items.method == BulkTransactionMethod.UPSERT:
-                await self._upsert(good, done)
-            else:
-                await self._insert(good, done)
-        return done
-
-    async def _insert(self, items: Sequence[Mapping[str, Any]], done: BulkTransaction) -> None:
-        left = list(items)
-        for _ in range(_TRIES):
-            listed = set(await self.writer.backend.insert(left)) if left else set()
-            if not listed:
-                done["success"] = len(left)
-                return
-            done["errors"] += [{"id": item["id"], "msg": "is listed already"} for item in left if item["id"] in listed]
-            left = [item for item in left if item["id"] not in listed]
-        done["errors"] += [{"id": item["id"], "msg": "others keep adding items; try again"} for item in left]
-
-    async def _upsert(self, items: Sequence[Mapping[str, Any]], done: BulkTransaction) -> None:
-        try:
-            done["success"] = await self.writer.backend.upsert(items) if items else 0
-            done["skipped"] = len(items) - done["success"]
-        except ValueError:  # one of them can't be stored: find out which
-            for item in items:
-                try:
-                    written = await self.writer.backend.upsert([item])
-                except ValueError as error:
-                    done["errors"].append({"id": item["id"], "msg": str(error)})
-                else:
-                    done["success"] += written
-                    done["skipped"] += 1 - written
+        collection, backend = request.path_params["collection_id"], self.writer.backend
+        places = self.writer.places(request)
+        await self.writer.require_collection(collection)
+        made = await anyio.to_thread.run_sync(_storable, items.items, collection, places)
+        success = len(made)
+        if made and items.method == BulkTransactionMethod.UPSERT:
+            success = await backend.upsert(made)
+        elif made and (listed := await backend.insert(made)):
+            raise BadItemsError(409, [(name, "is listed already") for name in listed])
+        return BulkTransaction(received=len(made), success=success, skipped=len(made) - success, errors=[])
 
 
-def _checked(items: Mapping[str, Any], collection: str, places: Places) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Return the items that can be stored, and what is wrong with the others."""
-    good, errors = [], []
+def _storable(items: Mapping[str, Any], collection: str, places: Places) -> list[dict[str, Any]]:
+    """Return items as they are stored, or raise what is wrong with each of those that can't be."""
+    made: list[dict[str, Any]] = []
+    errors: list[tuple[str, str]] = []
     for name, item in items.items():
         try:
             checked = checked_item(item, collection)
             if checked["id"] != name:
-                raise ValueError(f"id: {checked['id']!r}: was sent as {name!r}")
-        except ValueError as error:
-            errors.append({"id": name, "msg": str(error)})
-        else:
-            good.append(guard.as_stored(checked, places))
-    return good, errors
+                raise BadRequestError(f"id: {checked['id']!r}: was sent as {name!r}")
+            made.append(guard.storable(checked, places))
+        except BadRequestError as error:
+            errors.append((name, str(error)))
+    if errors:
+        raise BadItemsError(400, errors)
+    return made

@@ -1,38 +1,62 @@
-"""What the archive decides about an item, and its writers may not: everything but descriptive properties."""
+"""What is the archive's own, and how items are stored that clients send."""
 
 from __future__ import annotations
 
 import copy
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.comparing import equal
+from abut.errors import BadRequestError
 from catalog.item import COLLECTION_ID
 from catalog.places import GENERATED, further_links
-from catalog.versions import EXTENSION, RELATIONS, family
+from catalog.rows import row
+from catalog.versions import RELATIONS, family
+from services.stac.auth import REGISTER, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from starlette.requests import Request
+
     from catalog.places import Places
 
 ARCHIVED: Final = COLLECTION_ID
-"""Collection whose items are copies of those of an archive."""
+"""Collection whose items are copies of those of an archive.
 
-_DECIDED: Final = frozenset(
-    {
-        "datetime", "start_datetime", "end_datetime", "created", "deprecated",
-        "platform", "grid:code", "processing:version", "processing:datetime",
-        "s2:datatake_id", "s2:datastrip_id", "s2:tile_id", "s2:product_uri",
-    }
-)  # fmt: skip
-"""Properties that say when, where and of what a product is, and which of its versions."""
-
-_FAMILIES: Final = ("abut:", "proj:", "mgrs:")
-"""What the names of further properties of that kind begin with."""
+Only a registrar writes into it, and what it writes is what the store says: a description that the store does not have
+would be lost when the product is registered again. Descriptions of others go into items and collections of their own.
+"""
 
 
-class RefusedError(ValueError):
-    """A change that only those may make who speak for the archive."""
+COMING: Final = f"items of {ARCHIVED!r} come from the archive"
+"""Why others add none."""
+
+STAYING: Final = f"items of {ARCHIVED!r} are the archive's own: describe them by items in a collection of yours"
+"""Why others change none."""
+
+WITHDRAWN_ONLY: Final = "items of the archive are withdrawn (`abut withdraw`), not deleted"
+"""Why others delete none."""
+
+
+def require_registrar(request: Request, collection: str, why: str) -> None:
+    """Answer 403 to whoever wants to write into the archive's collection and does not speak for the archive."""
+    if collection == ARCHIVED:
+        require(request, REGISTER, why)
+
+
+def storable(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
+    """Return an item `as_stored`, after seeing that a catalogue can list it.
+
+    Raises
+    ------
+    BadRequestError
+        If it can't; the message names the item and the value.
+    """
+    made = as_stored(item, places)
+    try:
+        row(made)
+    except ValueError as error:
+        raise BadRequestError(str(error)) from error
+    return made
 
 
 def as_stored(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
@@ -53,50 +77,6 @@ def as_stored(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
         if not (_made_here(link, places) or link["rel"] in told or (link["rel"], link["href"]) in further)
     ]
     return made
-
-
-def described(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item of the archive with the descriptive properties that a writer wants it to have.
-
-    Parameters
-    ----------
-    stored : mapping
-        The item as it is stored.
-    wanted : mapping
-        The item that the writer sent, `as_stored`.
-
-    Raises
-    ------
-    RefusedError
-        If anything else differs; the message names the first field that does.
-    """
-    for name in sorted({*stored, *wanted} - {"properties", "links", "stac_extensions"}):
-        _require_equal(stored.get(name), wanted.get(name), name)
-    _require_equal(_own_links(stored), _own_links(wanted), "links")
-    declared = wanted.get("stac_extensions", [])
-    if not set(stored.get("stac_extensions", [])) <= {*declared, EXTENSION}:
-        raise RefusedError("stac_extensions: extensions of the archive's items can't be taken away")
-    before, after = stored["properties"], wanted["properties"]
-    for name in sorted({*before, *after}):
-        if name in _DECIDED or name.startswith(_FAMILIES):
-            _require_equal(before.get(name), after.get(name), f"properties.{name}")
-    made = copy.deepcopy(dict(stored))
-    made["properties"] = {name: value for name, value in after.items() if name not in _DECIDED or name in before}
-    made["stac_extensions"] = list(dict.fromkeys([*stored.get("stac_extensions", []), *declared]))
-    return made
-
-
-def _require_equal(stored: Any, wanted: Any, name: str) -> None:
-    if equal(stored, wanted):
-        return
-    if isinstance(stored, dict) and isinstance(wanted, dict):
-        for part in sorted({*stored, *wanted}):
-            _require_equal(stored.get(part), wanted.get(part), f"{name}.{part}")
-    raise RefusedError(f"{name}: is what the archive decides; descriptive properties can be changed")
-
-
-def _own_links(item: Mapping[str, Any]) -> list[Any]:
-    return [link for link in item.get("links", []) if link["rel"] not in GENERATED | RELATIONS]
 
 
 def _made_here(link: Mapping[str, Any], places: Places) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from abut.errors import BadRequestError
 from abut.messages import quoted
 from catalog import literals
 from catalog.search import DEFAULT_LIMIT, MAX_LIMIT, Fields, SortKey
@@ -38,7 +39,7 @@ def names(parameter: str, value: str | list[Any] | None) -> tuple[str, ...] | No
     """Return the parts of a list, ``a,b`` or JSON; None if there are none: then the parameter asks for nothing."""
     parts = value.split(",") if isinstance(value, str) else value or []
     if not all(isinstance(part, str) for part in parts):
-        raise ValueError(f"{parameter}: {quoted(value)} is not a list of names")
+        raise BadRequestError(f"{parameter}: {quoted(value)} is not a list of names")
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in parts)))) or None
 
 
@@ -49,15 +50,15 @@ def bbox(value: str | list[Any] | None) -> Box | None:
     try:
         numbers = [_number(part) for part in (value.split(",") if isinstance(value, str) else value)]
     except (TypeError, ValueError):
-        raise ValueError(f"bbox: {quoted(value)} is not a list of numbers") from None
+        raise BadRequestError(f"bbox: {quoted(value)} is not a list of numbers") from None
     if len(numbers) not in {4, 6}:
-        raise ValueError(f"bbox: {quoted(value)} has {len(numbers)} numbers, not 4 or 6")
+        raise BadRequestError(f"bbox: {quoted(value)} has {len(numbers)} numbers, not 4 or 6")
     half = len(numbers) // 2
     (west, south), (east, north) = numbers[:2], numbers[half : half + 2]
     if not all(-180 <= longitude <= 180 for longitude in (west, east)):
-        raise ValueError(f"bbox: {quoted(value)} has a longitude beyond 180 degrees")
+        raise BadRequestError(f"bbox: {quoted(value)} has a longitude beyond 180 degrees")
     if not -90 <= south <= north <= 90 or numbers[half - 1] > numbers[-1]:
-        raise ValueError(f"bbox: {quoted(value)} is not in the order west, south, east, north, within 90 degrees")
+        raise BadRequestError(f"bbox: {quoted(value)} is not in the order west, south, east, north, within 90 degrees")
     return west, south, east, north
 
 
@@ -68,10 +69,10 @@ def interval(value: str | None) -> tuple[datetime | None, datetime | None]:
     parts = value.split("/")
     ends = [None if part in {"", ".."} else _instant(part, value) for part in parts]
     if len(parts) > 2 or not any(ends):
-        raise ValueError(f"datetime: {quoted(value)} is neither an instant nor an interval")
+        raise BadRequestError(f"datetime: {quoted(value)} is neither an instant nor an interval")
     start, stop = ends[0], ends[-1]
     if start is not None and stop is not None and start > stop:
-        raise ValueError(f"datetime: {quoted(value)} ends before it starts")
+        raise BadRequestError(f"datetime: {quoted(value)} ends before it starts")
     return start, stop
 
 
@@ -82,7 +83,7 @@ def geometry(value: str | Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     try:
         return literals.geometry(json_object(value))
     except ValueError as error:
-        raise ValueError(f"intersects: {error}") from error
+        raise BadRequestError(f"intersects: {error}") from error
 
 
 def limit(value: int | None) -> int:
@@ -93,7 +94,7 @@ def limit(value: int | None) -> int:
 def total(value: int | None) -> int | None:
     """Return the number of items that are wanted in all, or None."""
     if value is not None and value < 1:
-        raise ValueError(f"limit: {value} is not positive")
+        raise BadRequestError(f"limit: {value} is not positive")
     return value
 
 
@@ -105,7 +106,7 @@ def sortby(value: str | list[Mapping[str, str]] | None) -> tuple[SortKey, ...]:
     else:
         keys = [(key["field"], key.get("direction") == "desc") for key in value or []]
     if len(keys) > _SORT_KEYS:
-        raise ValueError(f"sortby: {len(keys)} keys, more than {_SORT_KEYS}")
+        raise BadRequestError(f"sortby: {len(keys)} keys, more than {_SORT_KEYS}")
     return tuple(SortKey(_sortable(name), descending) for name, descending in keys)
 
 
@@ -125,9 +126,9 @@ def json_object(value: str | Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         made = orjson.loads(value) if isinstance(value, str) else value
     except ValueError as error:
-        raise ValueError(f"{quoted(value)} is not JSON") from error
+        raise BadRequestError(f"{quoted(value)} is not JSON") from error
     if not isinstance(made, dict):
-        raise ValueError(f"{quoted(value)} is not a JSON object")  # noqa: TRY004 - of the client's data
+        raise BadRequestError(f"{quoted(value)} is not a JSON object")
     return made
 
 
@@ -140,18 +141,18 @@ def _number(value: Any) -> float:
 def _instant(text: str, value: str) -> datetime:
     matched = _INSTANT.fullmatch(text)
     if matched is None:
-        raise ValueError(f"datetime: {quoted(value)} is not RFC 3339 with a time zone")
+        raise BadRequestError(f"datetime: {quoted(value)} is not RFC 3339 with a time zone")
     leap = matched["second"].startswith("60")
     second = "59" if leap else matched["second"]
     try:
         moment = datetime.fromisoformat(f"{matched['minute']}:{second}{matched['zone']}".upper())
         return moment.astimezone(UTC) + timedelta(seconds=leap)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"datetime: {quoted(value)} is no time there is ({error})") from error
+        raise BadRequestError(f"datetime: {quoted(value)} is no time there is ({error})") from error
 
 
 def _sortable(name: str) -> str:
     bare = name.removeprefix("properties.")
     if not _PROPERTY.fullmatch(bare) or bare in {"geometry", "bbox", "links", "assets", "properties"}:
-        raise ValueError(f"sortby: {quoted(name)} is nothing to sort by")
+        raise BadRequestError(f"sortby: {quoted(name)} is nothing to sort by")
     return bare

@@ -6,6 +6,7 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.errors import BadRequestError
 from abut.messages import quoted
 from catalog.comparing import equal
 from services.stac.bodies import read_json, require_shallow
@@ -61,25 +62,25 @@ def patched(document: Any, operations: Sequence[Any]) -> Any:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If an operation is none.
     PatchConflictError
         If one does not fit the document.
     """
     if len(operations) > MOST:
-        raise ValueError(f"patch: {len(operations)} operations, {MOST} are the most")
+        raise BadRequestError(f"patch: {len(operations)} operations, {MOST} are the most")
     made, copied = copy.deepcopy(document), 0
     for number, operation in enumerate(operations):
         try:
             _require_operation(operation)
             copied += _copied(made, operation)
             if copied > COPIED:
-                raise ValueError(f"what is copied is larger than {COPIED} characters in all")
+                raise BadRequestError(f"what is copied is larger than {COPIED} characters in all")
             made = _applied(made, operation)
         except PatchConflictError as error:
             raise PatchConflictError(f"patch, operation {number}: {error}") from error
-        except ValueError as error:
-            raise ValueError(f"patch, operation {number}: {error}") from error
+        except BadRequestError as error:
+            raise BadRequestError(f"patch, operation {number}: {error}") from error
     return made
 
 
@@ -88,14 +89,14 @@ async def read_patch(request: Request) -> dict[str, Any] | list[Any]:
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If it is none of the kind that its media type says; plain JSON is either kind.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     patch = await read_json(request)
     if not isinstance(patch, list if kind == OPERATIONS else dict if kind == MERGE else dict | list):
         name = {OPERATIONS: "a list of operations", MERGE: "a merge patch"}.get(kind, "a patch")
-        raise ValueError(f"body: {quoted(patch)}: not {name}")  # noqa: TRY004 - of the request
+        raise BadRequestError(f"body: {quoted(patch)}: not {name}")
     return patch
 
 
@@ -112,7 +113,7 @@ def _applied(document: Any, operation: Any) -> Any:
         case "move":
             source = _pointer(operation["from"])
             if path[: len(source)] == source and path != source:
-                raise ValueError(f"can't move {operation['from']!r} into itself")
+                raise BadRequestError(f"can't move {operation['from']!r} into itself")
             without, value = _removed(document, source)
             return _added(without, path, value)
         case "copy":
@@ -143,16 +144,16 @@ def _size(value: Any) -> int:
 def _require_operation(operation: Any) -> None:
     name = operation.get("op") if isinstance(operation, dict) else operation
     if not isinstance(operation, dict) or not isinstance(name, str) or name not in _OPERATIONS:
-        raise ValueError(f"{quoted(name)}: not one of {', '.join(_OPERATIONS)}")
+        raise BadRequestError(f"{quoted(name)}: not one of {', '.join(_OPERATIONS)}")
     for member in {"path"} | _OPERATIONS[name]:
         if member not in operation or (member != "value" and not isinstance(operation[member], str)):
-            raise ValueError(f"{name} needs {member}")
+            raise BadRequestError(f"{name} needs {member}")
 
 
 def _pointer(text: str) -> list[str]:
     """Return the parts of a JSON Pointer (RFC 6901)."""
     if text and not text.startswith("/"):
-        raise ValueError(f"path {text!r} does not start with /")
+        raise BadRequestError(f"path {text!r} does not start with /")
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 

@@ -17,7 +17,7 @@ from catalog.remote import REGISTER
 from services.stac.auth import REFUSALS
 from services.stac.backend import Backend
 from services.stac.models import CollectionId, ItemId
-from services.stac.render import JSON
+from services.stac.render import JSON, etag
 
 LONGEST: int = 10_000
 """Items of a page at most."""
@@ -71,4 +71,5 @@ class RegisterExtension(ApiExtension):
 
 
 def _answer(value: Any) -> Response:
-    return Response(orjson.dumps(value), media_type=JSON, headers={"Cache-Control": "no-store"})
+    body = orjson.dumps(value)
+    return Response(body, media_type=JSON, headers={"Cache-Control": "no-store", "ETag": etag(body)})

@@ -16,12 +16,14 @@ from catalog import pages, totals, writing
 from catalog.functions import Reader, reader
 from catalog.listing import collections, listing, stored_item
 from catalog.schema import connect, connect_reader, snapshot, transaction
+from services.stac.backend import Listed
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from catalog.interface import Outcome
     from catalog.places import Places
     from catalog.search import Page, Search
 
@@ -34,7 +36,6 @@ LONGEST: Final = 30.0
 PATIENCE: Final = 20.0
 """Seconds that a request that reads waits for its turn."""
 
-_BATCH: Final = 500
 _STEPS: Final = 20_000
 """Steps of SQLite's machine between two looks at the clock: some milliseconds."""
 
@@ -96,12 +97,21 @@ class SqliteBackend:
         return await self._read(lambda opened: pages.page(opened, search, places))
 
     async def item(self, collection: str, item: str, places: Places) -> bytes | None:
-        """Return an item as clients get it, or None if there is none or it was withdrawn."""
+        """Return an item as clients get it, withdrawn or not, or None if it is not listed."""
         return await self._read(lambda opened: pages.item(opened, collection, item, places))
 
     async def stored(self, collection: str, item: str) -> dict[str, Any] | None:
         """Return an item as it is stored, withdrawn or not."""
         return await self._read(lambda opened: stored_item(opened, collection, item))
+
+    async def listed(self, collection: str, item: str, places: Places) -> Listed | None:
+        """Return an item as it is stored and as clients get it, both of the same moment; None if there is none."""
+
+        def work(opened: Reader) -> Listed | None:
+            found, shown = stored_item(opened, collection, item), pages.item(opened, collection, item, places)
+            return None if found is None or shown is None else Listed(found, shown)
+
+        return await self._read(work)
 
     async def listing(self, collection: str, after: str, limit: int) -> list[dict[str, Any]]:
         """Return items of a collection as they are stored, withdrawn or not: the first whose ids come after `after`."""
@@ -120,16 +130,8 @@ class SqliteBackend:
         return await self._read(lambda opened: totals.aggregate(opened, search, names))
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
-        """Add or replace items, in transactions of some hundreds; return how many were written."""
-
-        def write(connection: sqlite3.Connection) -> int:
-            written = 0
-            for start in range(0, len(items), _BATCH):
-                with transaction(connection):
-                    written += writing.write_many(connection, items[start : start + _BATCH])
-            return written
-
-        return await self._write(write)
+        """Add or replace items, all or none; return how many were written."""
+        return await self._write(_in_transaction(lambda connection: writing.write_many(connection, items)))
 
     async def insert(self, items: Sequence[Mapping[str, Any]]) -> list[str]:
         """Add items, all or none; return the ids that are listed already (then nothing was written)."""
@@ -147,13 +149,33 @@ class SqliteBackend:
         """Take an item out; return whether it was listed."""
         return await self._write(_in_transaction(lambda connection: writing.remove(connection, collection, item)))
 
+    async def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
+        """Replace an item if it is still stored as expected."""
+        return await self._write(_in_transaction(lambda connection: writing.replace_if(connection, item, expected)))
+
+    async def remove_if(self, expected: Mapping[str, Any]) -> bool:
+        """Take an item out if it is still stored as expected; return whether it was."""
+        return await self._write(_in_transaction(lambda connection: writing.remove_if(connection, expected)))
+
+    async def put_collection_if(self, collection: Mapping[str, Any], expected: Mapping[str, Any] | None) -> bool:
+        """Put a collection if the one of its id is still as expected (None: there is none); return whether it was."""
+        return await self._write(
+            _in_transaction(lambda connection: writing.put_collection_if(connection, collection, expected))
+        )
+
     async def put_collection(self, collection: Mapping[str, Any]) -> None:
         """Add a collection, or replace the one of its id."""
         await self._write(_in_transaction(lambda connection: writing.put_collection(connection, collection)))
 
-    async def remove_collection(self, collection: str) -> bool:
-        """Take a collection and its items out; return whether it was listed."""
-        return await self._write(_in_transaction(lambda connection: writing.remove_collection(connection, collection)))
+    async def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
+        """Take a collection and its items out, or only if it has none; return whether that was done."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            if empty and writing.has_items(connection, collection):
+                return False
+            return writing.remove_collection(connection, collection)
+
+        return await self._write(_in_transaction(work))
 
     async def _read[Result](self, work: Callable[[Reader], Result]) -> Result:
         """Read one state of the catalogue in a thread, with a connection that no other uses meanwhile."""

@@ -8,6 +8,7 @@ Give them to the application as `services.stac.options.Options.transactions`.
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import anyio.to_thread
 import attr
 import orjson
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catalog.places import GEOJSON, Places
+from services.stac import guard
 from services.stac.auth import REFUSALS, REGISTER, Access, requires
 from services.stac.backend import Backend
 from services.stac.bodies import checked_item, checked_items, read_json
@@ -29,9 +31,9 @@ from services.stac.bulk import Bulk, BulkClient
 from services.stac.models import CollectionId, ItemId
 from services.stac.patches import MERGE, OPERATIONS, read_patch
 from services.stac.register import RegisterExtension
-from services.stac.render import JSON
-from services.stac.shelving import Shelving
-from services.stac.writer import Writer, etag
+from services.stac.render import JSON, etag
+from services.stac.shelving import Shelving, require_registrar
+from services.stac.writer import Writer
 
 type _Schemas = Mapping[str, dict[str, Any]]
 
@@ -57,9 +59,10 @@ def transaction_extensions(
         Where the client of a request finds things.
     """
     writer = Writer(backend, places)
+    settings = ApiSettings.model_construct()  # its constructor reads the environment and a file of the working folder
     return (
         Transactions(
-            client=TransactionsClient(writer=writer), settings=ApiSettings(), route_dependencies=[requires(access)]
+            client=TransactionsClient(writer=writer), settings=settings, route_dependencies=[requires(access)]
         ),
         Bulk(client=BulkClient(writer=writer), route_dependencies=[requires(access)]),
         RegisterExtension(backend=backend, route_dependencies=[requires(access, REGISTER)]),
@@ -80,9 +83,10 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId
     ) -> Response:
         """Answer ``POST /collections/{collection_id}/items``."""
+        guard.require_registrar(request, collection_id, guard.COMING)
         body = await read_json(request)
         if isinstance(body, dict) and body.get("type") == "FeatureCollection":
-            items = checked_items(body, collection_id)
+            items = await anyio.to_thread.run_sync(checked_items, body, collection_id)
             shown = await self.writer.create(request, collection_id, items)
             whole = b'{"type":"FeatureCollection","features":[' + b",".join(shown) + b"]}"
             return Response(whole, 201, media_type=GEOJSON)
@@ -95,6 +99,7 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId, item_id: ItemId
     ) -> Response:
         """Answer ``PUT /collections/{collection_id}/items/{item_id}``."""
+        guard.require_registrar(request, collection_id, guard.STAYING)
         item = checked_item(await read_json(request), collection_id)
         return _item(await self.writer.replace(request, collection_id, item_id, item))
 
@@ -102,12 +107,14 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId, item_id: ItemId
     ) -> Response:
         """Answer ``PATCH /collections/{collection_id}/items/{item_id}``."""
+        guard.require_registrar(request, collection_id, guard.STAYING)
         return _item(await self.writer.patch(request, collection_id, item_id, await read_patch(request)))
 
     async def delete_item(  # type: ignore[override]  # no need of more
         self, request: Request, collection_id: CollectionId, item_id: ItemId
     ) -> Response:
         """Answer ``DELETE /collections/{collection_id}/items/{item_id}``."""
+        guard.require_registrar(request, collection_id, guard.WITHDRAWN_ONLY)
         await self.writer.delete(request, collection_id, item_id)
         return Response(status_code=204)
 
@@ -121,18 +128,21 @@ class TransactionsClient(AsyncBaseTransactionsClient):
         self, request: Request, collection_id: CollectionId
     ) -> Response:
         """Answer ``PUT /collections/{collection_id}``."""
+        require_registrar(request, collection_id)
         return _collection(await self._shelving.replace(request, collection_id, await read_json(request)))
 
     async def patch_collection(  # type: ignore[override]  # the body is in the request
         self, request: Request, collection_id: CollectionId
     ) -> Response:
         """Answer ``PATCH /collections/{collection_id}``."""
+        require_registrar(request, collection_id)
         return _collection(await self._shelving.patch(request, collection_id, await read_patch(request)))
 
     async def delete_collection(  # type: ignore[override]  # no need of more
         self, request: Request, collection_id: CollectionId
     ) -> Response:
         """Answer ``DELETE /collections/{collection_id}``."""
+        require_registrar(request, collection_id)
         await self._shelving.delete(request, collection_id)
         return Response(status_code=204)
 

@@ -1,58 +1,64 @@
-"""Writing through the API: what is sent is checked, compared with what is there, and stored by the archive's rules."""
+"""Writing through the API: what is sent is checked, compared with what is there, and stored by the archive's rules.
+
+Comparing and storing is one step of the database, so that several processes may write beside each other: what was
+changed since a request looked at it is looked at again.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio.to_thread
 import orjson
 from stac_fastapi.types.errors import ConflictError, NotFoundError
 from starlette.exceptions import HTTPException
 
+from abut.errors import BadRequestError
 from catalog.places import served
 from services.stac import guard
-from services.stac.auth import REGISTER, require
 from services.stac.bodies import checked_item
-from services.stac.guard import ARCHIVED, RefusedError
+from services.stac.guard import ARCHIVED
 from services.stac.patches import PatchConflictError, merged, patched
+from services.stac.render import etag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from starlette.requests import Request
 
     from catalog.places import Places
-    from services.stac.backend import Backend
+    from services.stac.backend import Backend, Listed
 
-_TRIES: Final = 5
-"""How often a change is made anew because the item was registered again meanwhile."""
+TRIES: Final = 30
+"""How often a change is made anew because another process has changed the same meanwhile."""
 
-_DELETE: Final = "items of the archive are withdrawn (`abut withdraw`), not deleted"
+_PAUSE: Final = 0.02
+"""Seconds to wait at most before the second try; as much longer before each further one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Stores items; one request after another, so that what one has looked at is still so when it writes."""
+    """Stores items of those who may; those that come to this process one after another."""
 
     backend: Backend
     """The database."""
     places: Callable[[Request], Places]
     """Where the client of a request finds things."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a request compares and writes."""
+    """Held while a request compares and writes: it saves tries, nothing relies on it."""
 
     async def create(self, request: Request, collection: str, items: Sequence[dict[str, Any]]) -> list[bytes]:
         """Add items, all or none; return them as clients get them."""
-        self._require_registrar(request, collection, f"items of {collection!r} come from the archive")
         places = self.places(request)
-        async with self.turn:
-            await self.require_collection(collection)
-            listed = await self.backend.insert([guard.as_stored(item, places) for item in items])
+        await self.require_collection(collection)
+        made = await anyio.to_thread.run_sync(lambda: [guard.storable(item, places) for item in items])
+        listed = await self.backend.insert(made)
         if listed:
             raise ConflictError(f"listed already: {', '.join(listed[:10])}")
-        return [await self._shown(collection, item["id"], places) for item in items]
+        return [await self._shown(item, places) for item in made]
 
     async def replace(self, request: Request, collection: str, name: str, item: dict[str, Any]) -> bytes:
         """Replace an item; return it as clients get it."""
@@ -62,12 +68,9 @@ class Writer:
         """Change an item by a merge patch, or a list of operations of JSON Patch; return it as clients get it."""
 
         def change(shown: dict[str, Any]) -> dict[str, Any]:
-            try:
-                made = patched(shown, patch) if isinstance(patch, list) else merged(shown, patch)
-            except PatchConflictError as error:
-                raise ConflictError(str(error)) from error
+            made = changed(shown, patch)
             if not isinstance(made, dict):
-                raise ValueError("patch: what it makes is no item")  # noqa: TRY004 - of the request
+                raise BadRequestError("patch: what it makes is no item")
             checked_item(made, collection)
             return made
 
@@ -75,14 +78,14 @@ class Writer:
 
     async def delete(self, request: Request, collection: str, name: str) -> None:
         """Take an item out; one of the archive only after it was withdrawn."""
-        self._require_registrar(request, collection, _DELETE)
-        places = self.places(request)
         async with self.turn:
-            stored = await self._stored(request, collection, name)
-            await self._require_match(request, collection, name, places)
-            if collection == ARCHIVED and not stored["properties"].get("abut:withdrawn"):
-                raise ConflictError(f"{name}: {_DELETE}; only withdrawn ones can be removed")
-            await self.backend.remove(collection, name)
+            for number in range(TRIES):
+                listed = await self._listed(request, collection, name, number)
+                if collection == ARCHIVED and not listed.item["properties"].get("abut:withdrawn"):
+                    raise ConflictError(f"{name}: {guard.WITHDRAWN_ONLY}; only withdrawn ones can be removed")
+                if await self.backend.remove_if(listed.item):
+                    return
+        raise busy(name)
 
     async def require_collection(self, collection: str) -> dict[str, Any]:
         """Return a collection as it is stored, or fail."""
@@ -95,83 +98,76 @@ class Writer:
         self, request: Request, collection: str, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]
     ) -> bytes:
         places = self.places(request)
+
+        def make(stored: dict[str, Any]) -> dict[str, Any]:
+            wanted = change(served(stored, places))
+            _require_same(wanted, collection, name)
+            return guard.storable(wanted, places)
+
         async with self.turn:
-            for _ in range(_TRIES):
-                stored = await self._stored(request, collection, name)
-                await self._require_match(request, collection, name, places)
-                wanted = change(served(stored, places))
-                _require_same(wanted, collection, name)
-                made = guard.as_stored(wanted, places)
-                registrar = collection != ARCHIVED or REGISTER in request.state.scopes
-                if not registrar:
-                    made = _described(request, stored, made)
-                if await self.backend.upsert([made]):
-                    return await self._shown(collection, name, places)
-                if registrar:
-                    raise ConflictError(_stale(made, await self.backend.stored(collection, name)))
-        raise ConflictError(f"{name}: is being registered again and again; try later")
+            for number in range(TRIES):
+                listed = await self._listed(request, collection, name, number)
+                made = await anyio.to_thread.run_sync(make, listed.item)
+                outcome = await self.backend.replace_if(made, listed.item)
+                if outcome == "written":
+                    return await self._shown(made, places)
+                if outcome == "outdated":
+                    raise ConflictError(_stale(made, listed.item))
+        raise busy(name)
 
-    async def _stored(self, request: Request, collection: str, name: str) -> dict[str, Any]:
-        """Return an item that this client may know of."""
-        stored = await self.backend.stored(collection, name)
-        hidden = stored is not None and stored["properties"].get("abut:withdrawn")
-        if stored is None or (hidden and REGISTER not in request.state.scopes):
+    async def _listed(self, request: Request, collection: str, name: str, number: int) -> Listed:
+        """Return an item as it is, if that is what If-Match says; before a further try, after a pause."""
+        await pause(number)
+        listed = await self.backend.listed(collection, name, self.places(request))
+        if listed is None:
             raise NotFoundError(f"no item {name!r} in collection {collection!r}")
-        return stored
+        require_match(request, [etag(listed.shown), etag(orjson.dumps(listed.item))])  # the second is the register's
+        return listed
 
-    async def _shown(self, collection: str, name: str, places: Places) -> bytes:
-        found = await self.backend.item(collection, name, places)
-        if found is None:  # withdrawn
-            stored = await self.backend.stored(collection, name)
-            return served_bytes(stored, places) if stored else b"{}"
-        return found
-
-    async def _require_match(self, request: Request, collection: str, name: str, places: Places) -> None:
-        """Answer 412 if a request is meant for another state of the item (If-Match) than the one there is."""
-        wanted = request.headers.get("if-match", "*").strip()
-        if wanted == "*":
-            return
-        shown = await self.backend.item(collection, name, places)
-        if shown is None or not _matches(wanted, etag(shown)):
-            raise HTTPException(412, "the item is no longer what If-Match says; get it again")
-
-    @staticmethod
-    def _require_registrar(request: Request, collection: str, why: str) -> None:
-        if collection == ARCHIVED:
-            require(request, REGISTER, why)
+    async def _shown(self, made: dict[str, Any], places: Places) -> bytes:
+        """Return an item that was written as clients get it: as it is by now, or as it was written if it has gone."""
+        return await self.backend.item(made["collection"], made["id"], places) or orjson.dumps(served(made, places))
 
 
-def served_bytes(stored: dict[str, Any], places: Places) -> bytes:
-    """Return a stored item as clients get it."""
-    return orjson.dumps(served(stored, places))
-
-
-def etag(shown: bytes) -> str:
-    """Return the ETag that `services.stac.render.answer` gives to these bytes."""
-    return f'W/"{hashlib.blake2b(shown, digest_size=12).hexdigest()}"'
-
-
-def _matches(wanted: str, tag: str) -> bool:
-    """Whether If-Match names a tag; weak ones count, as they change with every byte."""
-    return tag.removeprefix("W/") in {one.strip().removeprefix("W/") for one in wanted.split(",")}
-
-
-def _described(request: Request, stored: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+def changed(document: dict[str, Any], patch: dict[str, Any] | list[Any]) -> Any:
+    """Return a document with a merge patch, or the operations of a JSON Patch; 409 if these do not fit it."""
     try:
-        return guard.described(stored, wanted)
-    except RefusedError as error:
-        require(request, REGISTER, str(error))
-        raise
+        return patched(document, patch) if isinstance(patch, list) else merged(document, patch)
+    except PatchConflictError as error:
+        raise ConflictError(str(error)) from error
+
+
+def require_match(request: Request, tags: Iterable[str]) -> None:
+    """Answer 412 if a request is meant for another state (If-Match) than that of these ETags.
+
+    Weak ones count, as they change with every byte.
+    """
+    wanted = request.headers.get("if-match", "*").strip()
+    if wanted == "*":
+        return
+    named = {one.strip().removeprefix("W/") for one in wanted.split(",")}
+    if named.isdisjoint(tag.removeprefix("W/") for tag in tags):
+        raise HTTPException(412, "it is no longer what If-Match says; get it again")
+
+
+async def pause(number: int) -> None:
+    """Wait before a further try, so that processes that change the same spread."""
+    if number:
+        await asyncio.sleep(random.uniform(0, _PAUSE * number))  # noqa: S311 - no secret
+
+
+def busy(name: str) -> HTTPException:
+    """Return the answer to a change of what others keep changing."""
+    return HTTPException(503, f"{name}: others keep changing it; try again", {"Retry-After": "1"})
 
 
 def _require_same(item: dict[str, Any], collection: str, name: str) -> None:
     if item["id"] != name:
-        raise ValueError(f"id: {item['id']!r}: the item of this URL is {name!r}")
+        raise BadRequestError(f"id: {item['id']!r}: the item of this URL is {name!r}")
     if item["collection"] != collection:
-        raise ValueError(f"collection: {item['collection']!r}: the item of this URL is in {collection!r}")
+        raise BadRequestError(f"collection: {item['collection']!r}: the item of this URL is in {collection!r}")
 
 
-def _stale(item: dict[str, Any], listed: dict[str, Any] | None) -> str:
-    sent = item["properties"].get("abut:revision", 0)
-    has = listed["properties"].get("abut:revision", 0) if listed else "a newer one"
+def _stale(item: dict[str, Any], listed: dict[str, Any]) -> str:
+    sent, has = (one["properties"].get("abut:revision", 0) for one in (item, listed))
     return f"{item['id']}: revision {sent} is stale, the catalogue has {has}"
