@@ -270,6 +270,8 @@ def _check_catalogue(archive: Archive, known: set[str], repair: bool) -> list[Fi
         return findings
     try:
         with open_own(archive, create=repair or archive.catalogue_path is not None, claim=repair) as catalogue:
+            if repair:
+                listing.list_collection(archive, catalogue)
             for difference in list(listing.differences(archive, catalogue, known)):
                 if repair:
                     listing.repair(archive, catalogue, difference)

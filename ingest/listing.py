@@ -83,13 +83,19 @@ def list_items(archive: Archive, catalogue: Catalogue, items: Iterable[Mapping[s
     ValueError
         If one is no item that can be listed.
     """
-    listed = next((one for one in catalogue.collections() if one["id"] == COLLECTION_ID), None)
-    if listed is None or edition(listed) < EDITION:
-        found = archive.store.read(COLLECTION)
-        made = make_collection().to_dict(include_self_link=False) if found is None else json.loads(found.data)
-        if listed is None or edition(listed) < edition(made):
-            catalogue.put_collection(made)
+    list_collection(archive, catalogue)
     return catalogue.upsert_many(items)
+
+
+def list_collection(archive: Archive, catalogue: Catalogue) -> None:
+    """Add the collection of the store to a catalogue that has none, or replace an older one."""
+    listed = next((one for one in catalogue.collections() if one["id"] == COLLECTION_ID), None)
+    if listed is not None and edition(listed) >= EDITION:
+        return
+    found = archive.store.read(COLLECTION)
+    made = make_collection().to_dict(include_self_link=False) if found is None else json.loads(found.data)
+    if listed is None or edition(listed) < edition(made):
+        catalogue.put_collection(made)
 
 
 def put_collection(archive: Archive) -> None:

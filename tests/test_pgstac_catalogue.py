@@ -21,14 +21,15 @@ from pypgstac.db import PgstacDB
 from pypgstac.migrate import Migrate
 from pypgstac.version import __version__ as pgstac_version
 
+import catalog.pgstac_schema
 from abut.errors import CatalogueError, InvalidArchiveError
 from catalog import make_item
 from catalog.collection import make_collection
 from catalog.item import COLLECTION_ID
 from catalog.opening import open_catalogue
 from catalog.pgstac import PgstacCatalogue, open_pgstac, upgrade
-from catalog.pgstac_schema import writing
-from catalog.pgstac_tables import QUERYABLES, SCHEMA_VERSION
+from catalog.pgstac_schema import WRITERS, writing
+from catalog.pgstac_tables import MIGRATIONS, QUERYABLES, SCHEMA_VERSION
 from catalog.versions import untold
 from ingest.safe import find_granules
 from tests.catalog_products import item, store
@@ -228,6 +229,85 @@ def test_older_pgstac_is_migrated_if_asked(empty_url: str) -> None:
     with open_pgstac(empty_url) as opened:
         assert value(opened.connection, "SELECT pgstac.get_version()") == pgstac_version
         assert opened.upsert_many([item()]) == 1
+
+
+def older(url: str) -> None:
+    """Make a database's catalogue one of an earlier version of Abut, on an earlier pgstac."""
+    with ConnectionPool(url, min_size=1, max_size=1, open=True) as pool:
+        database = PgstacDB(pool=pool)
+        Migrate(database).run_migration("0.9.12")
+        database.disconnect()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE SCHEMA abut")
+        connection.execute("CREATE TABLE abut.version (number integer PRIMARY KEY)")
+        connection.execute(MIGRATIONS[0].encode())
+        connection.execute("INSERT INTO abut.version VALUES (1)")
+
+
+def test_migration_that_takes_longer_than_a_writer_may_is_done_once_and_all_who_ask_for_it_end_well(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older(empty_url)
+    monkeypatch.setattr(catalog.pgstac_schema, "BUSY_TIMEOUT", 1)
+    real, runs = Migrate.run_migration, list[str | None]()
+
+    def slowly(self: Migrate, toversion: str | None = None) -> str:
+        runs.append(self.db.version)
+        assert self.db.connection is not None
+        self.db.connection.execute("SELECT pg_sleep(1.5)")
+        time.sleep(1.5)
+        return real(self, toversion)
+
+    monkeypatch.setattr(Migrate, "run_migration", slowly)
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(upgrade, [empty_url] * 3)) == [False, False, True]
+    assert runs == ["0.9.12"]
+    with open_pgstac(empty_url) as opened:
+        settings = "SELECT current_setting('lock_timeout'), current_setting('search_path'), current_user"
+        assert opened.connection.execute(settings.encode()).fetchone() == ("1s", "pgstac, public", "abut")
+        opened.put_collection(COLLECTION)
+        assert opened.upsert_many([THING]) == 1
+        assert value(opened.connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
+
+
+def test_writers_wait_for_a_migration(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    older(empty_url)
+    real, during = Migrate.run_migration, list[str]()
+
+    def beset(self: Migrate, toversion: str | None = None) -> str:
+        with psycopg.connect(empty_url, options="-c lock_timeout=100ms") as writer:
+            try:
+                writer.execute("SELECT pg_advisory_xact_lock(%s)", (WRITERS,))
+            except psycopg.errors.LockNotAvailable as error:
+                during.append(type(error).__name__)
+        return real(self, toversion)
+
+    monkeypatch.setattr(Migrate, "run_migration", beset)
+    assert upgrade(empty_url)
+    assert during == ["LockNotAvailable"]
+
+
+def test_migration_that_fails_leaves_all_as_it_was(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    older(empty_url)
+    with monkeypatch.context() as patch:
+        broken = (MIGRATIONS[0], "CREATE TABLE abut.settings (name text); SELECT 1 / 0")
+        patch.setattr(catalog.pgstac_schema, "MIGRATIONS", broken)
+        with pytest.raises(CatalogueError, match="division by zero"):
+            upgrade(empty_url)
+    with psycopg.connect(empty_url) as connection:
+        assert value(connection, "SELECT max(number) FROM abut.version") == 1
+        assert value(connection, "SELECT to_regclass('abut.settings') IS NULL")
+    assert upgrade(empty_url)
+
+
+def test_catalogue_of_an_older_version_is_left_as_it_is_unless_asked(empty_url: str) -> None:
+    older(empty_url)
+    for create in (False, True):
+        with pytest.raises(InvalidArchiveError, match=r"schema abut of version 1; .*`abut catalog upgrade`"):
+            open_pgstac(empty_url, create=create)
+    with psycopg.connect(empty_url) as connection:
+        assert value(connection, "SELECT pgstac.get_version()") == "0.9.12"
+        assert value(connection, "SELECT max(number) FROM abut.version") == 1
 
 
 @pytest.mark.parametrize(
