@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from abut.completion import complete
+    from abut.connection import connect
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "complete"]
+__all__ = ["__version__", "complete", "connect"]
 
-_HOMES: Final = {"complete": "abut.completion"}
+_HOMES: Final = {"complete": "abut.completion", "connect": "abut.connection"}
 """Modules of the public functions, which are imported when first used."""
 
 

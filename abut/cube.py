@@ -57,6 +57,10 @@ class Wish:
     weather: bool = False
     """ECMWF and CAMS fields of each product, as they are."""
 
+    def at(self, resolution: int) -> tuple[Band, ...]:
+        """Return the bands that have pixels of this size in the result."""
+        return self.bands if self.resolution else tuple(one for one in self.bands if one.resolution == resolution)
+
     def __post_init__(self) -> None:
         for value in (self.resolution, self.angle_resolution):
             if value is not None and value not in RESOLUTIONS:
@@ -183,7 +187,7 @@ class _Maker:
         """Return groups by pixel size."""
         nodes: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=dict(about))}
         for resolution in RESOLUTIONS:
-            bands = self._bands(resolution)
+            bands = self.wish.at(resolution)
             if bands:
                 nodes[f"/r{resolution}m"] = self._dataset(resolution, bands, self._pixels(resolution, bands), about)
         if self.wish.angles:
@@ -200,14 +204,10 @@ class _Maker:
         """List the variables by pixel size."""
         common = self.wish.resolution
         for resolution in RESOLUTIONS if common is None else (common,):
-            bands = self._bands(resolution) if common is None else self.wish.bands
-            yield resolution, self._pixels(resolution, bands)
+            yield resolution, self._pixels(resolution, self.wish.at(resolution))
         if self.wish.angles:
             size = common or self.wish.angle_resolution
             yield size, self._angles(size)
-
-    def _bands(self, resolution: int) -> tuple[Band, ...]:
-        return tuple(band for band in self.wish.bands if band.resolution == resolution)
 
     def _pixels(self, resolution: int, bands: Sequence[Band]) -> list[_Variable]:
         """List bands, provenance and masks."""

@@ -32,6 +32,11 @@ PROVENANCE: Final = {
 
 def coordinates(source: BlockSource, window: Bounds, resolution: int, bands: Sequence[Band]) -> dict[str, Any]:
     """Return the coordinates of a dataset of some ground, at a pixel size, of some bands."""
+    return {**place(window, resolution), **_times(source.slots, bands), **_products(source, window)}
+
+
+def place(window: Bounds, resolution: int) -> dict[str, Any]:
+    """Return the coordinates that say where pixels are."""
     rows, columns = window.shape(resolution)
     north = window.top - resolution * (np.arange(rows, dtype=np.float64) + 0.5)
     east = window.left + resolution * (np.arange(columns, dtype=np.float64) + 0.5)
@@ -41,8 +46,6 @@ def coordinates(source: BlockSource, window: Bounds, resolution: int, bands: Seq
         "y": ("y", north, _axis("y")),
         "x": ("x", east, _axis("x")),
         "spatial_ref": ((), np.int32(0), spatial),
-        **_times(source.slots, bands),
-        **_products(source, window),
     }
 
 

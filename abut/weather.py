@@ -42,12 +42,9 @@ def weather_of(store: Store, product_id: str) -> xr.Dataset:
 
 
 def _fields(store: Store, product: Product) -> xr.Dataset:
-    start, end = f"{METEOROLOGY}/", "/zarr.json"
-    names = [
-        key[len(start) : -len(end)]
-        for key in product.record.objects
-        if key.startswith(start) and key.endswith(end) and "/" not in key[len(start) : -len(end)]
-    ]
+    start = f"{METEOROLOGY}/"
+    inside = [key.removeprefix(start).split("/") for key in product.record.objects if key.startswith(start)]
+    names = [parts[0] for parts in inside if parts[1:] == ["zarr.json"]]
     backend = ObjectStore(store.backend, read_only=True)
     variables: dict[str, Any] = {}
     for name in sorted(names):
