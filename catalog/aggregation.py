@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,20 @@ CLOUD_BINS: Final = (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 MAX_BUCKETS: Final = 1_000
 """Buckets of a frequency, most frequent first; what is beyond is counted in ``overflow``."""
+
+
+def wanted(names: Sequence[str]) -> list[Aggregation]:
+    """Return the aggregations of some names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such aggregation.
+    """
+    known = {aggregation.name: aggregation for aggregation in AGGREGATIONS}
+    for unknown in (name for name in names if name not in known):
+        raise ValueError(f"aggregation {unknown!r} is unknown; there are {', '.join(known)}")
+    return [known[name] for name in names]
 
 
 def counted(aggregation: Aggregation, value: Any) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.aggregation import AGGREGATIONS, CLOUD_BINS
+from catalog.aggregation_sql import HISTOGRAM, counting
 from catalog.pgstac_query import where
 from catalog.pgstac_values import Parameters
 from catalog.totals import answer
@@ -23,24 +22,8 @@ EXTENT: Final = """
 """
 """Statement of the least and largest sides and times of a collection, for `catalog.totals.extent_of_all`."""
 
-_NAMES: Final = {aggregation.name: aggregation for aggregation in AGGREGATIONS}
-_BINS: Final = " ".join(f"WHEN {{0}} < {upper} THEN {lower}" for lower, upper in pairwise(CLOUD_BINS))
-_CLOUDS: Final = f"(CASE WHEN {{0}} < 0 THEN NULL {_BINS} WHEN {{0}} = 100 THEN 100 END)::text"
+_CLOUDS: Final = f"({HISTOGRAM})::text"
 _MONTH: Final = "to_char(i.datetime AT TIME ZONE 'UTC', 'YYYY-MM-01\"T00:00:00Z\"')"
-_SUMMARIES: Final = {"count": "count(*)", "minimum": "min({0})", "maximum": "max({0})"}
-
-
-def wanted(names: Sequence[str]) -> list[Aggregation]:
-    """Return the aggregations of some names.
-
-    Raises
-    ------
-    ValueError
-        If there is no such aggregation.
-    """
-    for unknown in (name for name in names if name not in _NAMES):
-        raise ValueError(f"aggregation {unknown!r} is unknown; there are {', '.join(_NAMES)}")
-    return [_NAMES[name] for name in names]
 
 
 def counts(search: Search, aggregations: Sequence[Aggregation]) -> tuple[str, list[Any]]:
@@ -51,18 +34,8 @@ def counts(search: Search, aggregations: Sequence[Aggregation]) -> tuple[str, li
     """
     parameters = Parameters()
     condition = where(search, parameters)
-    expressions = dict.fromkeys(_expression(aggregation) for aggregation in aggregations)
-    columns = {expression: f"c{number}" for number, expression in enumerate(expressions)}
-    found = ", ".join(f"{expression} AS {column}" for expression, column in columns.items())
-    parts = [_count(number, one, columns[_expression(one)]) for number, one in enumerate(aggregations)]
-    # S608: what is put into this statement was made here; values are parameters.
-    statement = f"""
-        WITH found AS MATERIALIZED (
-            SELECT {found} FROM pgstac.items i JOIN abut.items d ON (d.collection, d.id) = (i.collection, i.id)
-            WHERE {condition}
-        ) {" UNION ALL ".join(parts)}
-    """  # noqa: S608
-    return statement, parameters.values
+    items = f"pgstac.items i JOIN abut.items d ON (d.collection, d.id) = (i.collection, i.id) WHERE {condition}"
+    return counting(aggregations, _expression, items, "({0})::text"), parameters.values
 
 
 def answers(aggregations: Sequence[Aggregation], rows: Iterable[Sequence[Any]]) -> list[dict[str, Any]]:
@@ -85,9 +58,3 @@ def _expression(aggregation: Aggregation) -> str:
     # S608: the name is one of ours.
     text = f"(d.facts ->> '{aggregation.property}')"
     return _CLOUDS.format(f"{text}::float8") if aggregation.kind == "histogram" else text
-
-
-def _count(number: int, aggregation: Aggregation, column: str) -> str:
-    if aggregation.kind in _SUMMARIES:
-        return f"SELECT {number}, ({_SUMMARIES[aggregation.kind].format(column)})::text, 0 FROM found"  # noqa: S608
-    return f"SELECT {number}, {column}, count(*) FROM found GROUP BY {column}"  # noqa: S608 - names of columns

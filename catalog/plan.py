@@ -110,11 +110,12 @@ class Plan:
     """Whether rows come in the order of time, so that a page needs no sorting of all."""
 
 
-def conditions(search: Search) -> Conditions:
-    """Return the conditions of a search."""
-    made = Conditions()
+def conditions(search: Search, *, withdrawn: bool | None = False) -> Conditions:
+    """Return the conditions of a search; of what was not withdrawn, of that alone, or (None) of either."""
+    made = Conditions(findable=withdrawn is False)
     compiler = Compiler(made.shapes)
-    made.add("i.withdrawn = 0")
+    if withdrawn is not None:
+        made.add("i.withdrawn = ?", int(withdrawn))
     if search.ids is not None:
         made.one_of("id", search.ids)
     if search.collections is not None:

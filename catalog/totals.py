@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from catalog.aggregation import AGGREGATIONS, CLOUD_BINS, MAX_BUCKETS, counted, distributed
+from catalog.aggregation import CLOUD_BINS, MAX_BUCKETS, counted, distributed, wanted
+from catalog.aggregation_sql import HISTOGRAM, SUMMARIES, counting
 from catalog.literals import EPOCH, timestamp
 from catalog.plan import conditions, plan
 from catalog.rows import PROMOTED
@@ -18,13 +18,10 @@ if TYPE_CHECKING:
     from catalog.functions import Reader
     from catalog.search import Search
 
-_NAMES: Final = {aggregation.name: aggregation for aggregation in AGGREGATIONS}
-_BINS: Final = " ".join(f"WHEN {{0}} < {upper} THEN {lower}" for lower, upper in pairwise(CLOUD_BINS))
 _EXPRESSIONS: Final = {
     "months": "strftime('%Y-%m-01T00:00:00Z', {0} / 1000000 - ({0} % 1000000 < 0), 'unixepoch')",
-    "histogram": f"CASE WHEN {{0}} < 0 THEN NULL {_BINS} WHEN {{0}} = 100 THEN 100 END",
+    "histogram": HISTOGRAM,
 }
-_SUMMARIES: Final = {"count": "count(*)", "minimum": "min({0})", "maximum": "max({0})"}
 _HALVES: Final = 180.0
 
 
@@ -36,26 +33,15 @@ def aggregate(reader: Reader, search: Search, names: Sequence[str]) -> list[dict
     ValueError
         If there is no such aggregation.
     """
-    for unknown in (name for name in names if name not in _NAMES):
-        raise ValueError(f"aggregation {unknown!r} is unknown; there are {', '.join(_NAMES)}")
-    wanted = [_NAMES[name] for name in names]
-    if not wanted:
+    aggregations = wanted(names)
+    if not aggregations:
         return []
     planned = plan(conditions(search), reader)
-    # Found once, as finding may be dear, and counted in one go for each.
-    expressions = dict.fromkeys(_expression(aggregation) for aggregation in wanted)
-    columns = {expression: f"c{number}" for number, expression in enumerate(expressions)}
-    found = ", ".join(f"{expression} AS {column}" for expression, column in columns.items())
-    counts = [_counts(number, one, columns[_expression(one)]) for number, one in enumerate(wanted)]
-    # S608: values are parameters.
-    statement = (
-        f"WITH found AS MATERIALIZED (SELECT {found} FROM {planned.source} WHERE {planned.where}) "  # noqa: S608
-        + " UNION ALL ".join(counts)
-    )
-    rows: list[list[tuple[Any, int]]] = [[] for _ in wanted]
+    statement = counting(aggregations, _expression, f"{planned.source} WHERE {planned.where}")
+    rows: list[list[tuple[Any, int]]] = [[] for _ in aggregations]
     for number, value, count in reader.connection.execute(statement, planned.parameters):
         rows[number].append((value, count))
-    return [answer(one, some) for one, some in zip(wanted, rows, strict=True)]
+    return [answer(one, some) for one, some in zip(aggregations, rows, strict=True)]
 
 
 def extent(reader: Reader, collection: str) -> tuple[list[float], list[str]] | None:
@@ -111,13 +97,6 @@ def _expression(aggregation: Aggregation) -> str:
     return _EXPRESSIONS.get(aggregation.kind, "{0}").format(f"i.{column}")
 
 
-def _counts(number: int, aggregation: Aggregation, column: str) -> str:
-    """Return a SELECT of the aggregation's number, keys and counts from what was found."""
-    if aggregation.kind in _SUMMARIES:
-        return f"SELECT {number}, {_SUMMARIES[aggregation.kind].format(column)}, 0 FROM found"  # noqa: S608 - names
-    return f"SELECT {number}, {column}, count(*) FROM found GROUP BY {column}"  # noqa: S608 - names of columns
-
-
 def answer(aggregation: Aggregation, rows: list[tuple[Any, int]]) -> dict[str, Any]:
     """Return the answer of an aggregation.
 
@@ -129,7 +108,7 @@ def answer(aggregation: Aggregation, rows: list[tuple[Any, int]]) -> dict[str, A
         One row with the value of a count, minimum or maximum (instants in microseconds since 1970); else keys, null
         where items have none, and how many items have them.
     """
-    if aggregation.kind in _SUMMARIES:
+    if aggregation.kind in SUMMARIES:
         (value, _) = rows[0]
         instant = aggregation.kind != "count" and value is not None
         return counted(aggregation, timestamp(EPOCH + timedelta(microseconds=value)) if instant else value)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from abut.period import FIRST, LAST, parse_period
 from abut.tiling import tile
+from catalog import cql2
 from catalog.holding import holding_of
 from catalog.item import COLLECTION_ID
+from catalog.literals import box
 from catalog.opening import open_own
 from catalog.owner import require_own
+from catalog.search import Search
 from catalog.sqlite import open_catalogue as open_sqlite
 from cli.opening import open_with_catalogue
 from cli.options import archive_option, debug_option, json_option
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from catalog.sqlite import Catalogue
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Line:
 @archive_option()
 @click.option("--tile", "tile_id", help="Only this tile, such as 32TNM.")
 @click.option("--bbox", metavar="W,S,E,N", help="Only what touches this box, in degrees.")
-@click.option("--datetime", "times", metavar="FROM[/TO]", help="Only datatakes that started then: days or RFC 3339.")
+@click.option("--datetime", "times", metavar="FROM[/TO]", help="Only datatakes that started then.")
 @json_option("Print one JSON object a line, one for each product.")
 @debug_option()
 def command(archive: str, tile_id: str | None, bbox: str | None, times: str | None, *, as_json: bool) -> None:
@@ -73,16 +77,12 @@ def command(archive: str, tile_id: str | None, bbox: str | None, times: str | No
     abut list --archive l1c
     abut list --archive l1c --tile 32TNM --datetime 2025-08-01/2025-08-31
     abut list --archive l1c --bbox 10,46,11,47 --json
+    abut list --archive l1c --datetime 2025-08
     abut list --archive l1c --datetime 2025-08-01T10:00:00Z/..
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     with _catalogue(open_with_catalogue(archive), tile_id) as catalogue:
         try:
-            found = catalogue.search(
-                tile=tile_id,
-                bbox=_box(bbox) if bbox else None,
-                datetime=_days(times) if times else None,
-                withdrawn=None,
-            )
+            found = catalogue.search(_search(tile_id, bbox, times), withdrawn=None)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         lines = map(_line, found)
@@ -122,24 +122,29 @@ def _items(archive: Archive) -> Iterator[dict[str, Any]]:
         yield from catalogue.items(COLLECTION_ID, withdrawn=True)
 
 
-def _box(text: str) -> list[float]:
+def _search(tile_id: str | None, bbox: str | None, times: str | None) -> Search:
+    """Return what is looked for.
+
+    Raises
+    ------
+    ValueError
+        If a value has no meaning.
+    """
+    period = parse_period(times or None)
+    return Search(
+        bbox=_box(bbox) if bbox else None,
+        start=None if period.start == FIRST else period.start,
+        stop=None if period.end == LAST else period.end - _MOMENT,
+        filter=cql2.from_query({"grid:code": {"eq": f"MGRS-{tile(tile_id).id}"}}) if tile_id else None,
+    )
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError:
         raise click.UsageError(f"--bbox {text!r} is not W,S,E,N in degrees, such as 10,46,11,47") from None
-
-
-def _days(text: str) -> str:
-    """Write whole days as the instants that they start and end at."""
-    first, *rest = text.split("/")
-    last = rest[0] if len(rest) == 1 else first
-    if not rest and not _DAY.fullmatch(first):
-        return text
-    if len(rest) > 1:
-        return text
-    start = f"{first}T00:00:00Z" if _DAY.fullmatch(first) else first
-    stop = f"{last}T23:59:59.999999Z" if _DAY.fullmatch(last) else last
-    return f"{start}/{stop}"
+    return box(numbers)
 
 
 def _line(item: Mapping[str, Any]) -> Line:

@@ -274,7 +274,7 @@ def test_a_holder_that_was_withdrawn_completes_others_through_an_api_as_from_the
 ) -> None:
     """No search shows it, but the archive has it for as long as others need its blocks."""
     (later,), (hidden,) = listed.named("20231002T0955", "32TNM"), listed.named("20231002T0955", "32TMM")
-    asked_for: list[str] = []
+    asked_for: list[Any] = []
     client = pystac_client.Client.open(
         f"{service.url}/stac", headers={"X-Token": "mine"}, request_modifier=lambda one: asked_for.append(one.url)
     )

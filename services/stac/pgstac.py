@@ -21,6 +21,7 @@ from stac_fastapi.pgstac.db import close_db_connection, connect_to_db
 from abut.errors import BadRequestError, CatalogueError
 from catalog import pgstac_query as sql
 from catalog import pgstac_totals as totals
+from catalog.aggregation import wanted
 from catalog.documents import answer, stored
 from catalog.fields import chosen
 from catalog.pgstac import PgstacCatalogue, open_pgstac
@@ -237,9 +238,9 @@ class PgstacBackend:
 
     async def aggregate(self, search: Search, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return aggregations of all that a search finds."""
-        wanted = totals.wanted(names)
-        rows = await self._fetch(*totals.counts(search, wanted)) if wanted else []
-        return totals.answers(wanted, rows)
+        aggregations = wanted(names)
+        rows = await self._fetch(*totals.counts(search, aggregations)) if aggregations else []
+        return totals.answers(aggregations, rows)
 
     async def upsert(self, items: Sequence[Mapping[str, Any]]) -> int:
         """Add or replace items, all or none; return how many were written."""

@@ -35,7 +35,7 @@ PATHS: Final = [
 
 operators = st.sampled_from(
     [
-        *sorted(COMPARISONS | SPATIAL | TEMPORAL | ARRAY),
+        *sorted(COMPARISONS | SPATIAL | TEMPORAL.keys() | ARRAY),
         *(
             "and",
             "or",
