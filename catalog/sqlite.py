@@ -17,18 +17,20 @@ from catalog.functions import reader
 from catalog.item import COLLECTION_ID
 from catalog.listing import collections, listing, row_item, stored_item
 from catalog.owner import Owner, decoded, encoded
-from catalog.plan import plan
-from catalog.query import Times, query
+from catalog.plan import conditions, plan
 from catalog.schema import connect, connect_reader, snapshot, transaction
+from catalog.search import Search
 
 if TYPE_CHECKING:
     import os
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from catalog.functions import Reader
     from catalog.plan import Conditions
+
+_ALL: Final = Search()
 
 BATCH: Final = 500
 """Items that are written in one transaction, and read at once."""
@@ -183,73 +185,30 @@ class Catalogue:
         with transaction(self.connection):
             return writing.remove_collection(self.connection, collection)
 
-    def search(
-        self,
-        *,
-        ids: Iterable[str] | None = None,
-        bbox: Sequence[float] | None = None,
-        datetime: Times | None = None,
-        tile: str | None = None,
-        layer: str | None = None,
-        datastrip: str | None = None,
-        cloud_cover_max: float | None = None,
-        withdrawn: bool | None = False,
-        limit: int | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """Find items; those that match all that is given, by time and id.
+    def search(self, search: Search = _ALL, *, withdrawn: bool | None = False) -> Iterator[dict[str, Any]]:
+        """Find items as they are stored; by time and id, all that match.
 
         The results are those of one moment, when the first is asked for: what is written while they are read does
         not change them.
 
         Parameters
         ----------
-        ids : iterable of str, optional
-            Ids of items.
-        bbox : sequence of float, optional
-            West, south, east, north in degrees, which the geometry must touch; west > east crosses 180 degrees.
-        datetime : str, datetime or tuple, optional
-            Instant, or interval with both ends included (``2023-08-01T00:00:00Z/..``, or a tuple with None for an
-            open end), of the start of the datatake.
-        tile : str, optional
-            Tile, such as ``32TNM``.
-        layer, datastrip : str, optional
-            Name of the layer; full id of the datastrip.
-        cloud_cover_max : float, optional
-            Largest cloud cover in percent; products that don't know theirs are left out.
+        search : Search
+            What is looked for; what it says of pages, order and fields does not count.
         withdrawn : bool or None
             Whether to find withdrawn products (None: either kind). Default: only those that were not withdrawn.
-        limit : int, optional
-            Largest number of results.
-
-        Raises
-        ------
-        ValueError
-            If an argument has no meaning: a box that is none, a time without zone, a limit below 1.
-        InvalidTileError
-            If the grid has no such tile.
         """
-        if limit is not None and limit < 1:
-            raise ValueError(f"limit {limit} is not positive")
-        wanted = query(
-            ids=ids,
-            bbox=bbox,
-            times=datetime,
-            tile=tile,
-            layer=layer,
-            datastrip=datastrip,
-            cloud_cover_max=cloud_cover_max,
-            withdrawn=withdrawn,
-        )
-        return _results(self.path, wanted, "i.datetime, i.id, i.collection", limit)
+        return _results(self.path, conditions(search, withdrawn=withdrawn))
 
 
-def _results(path: Path, wanted: Conditions, order: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+def _results(path: Path, wanted: Conditions) -> Iterator[dict[str, Any]]:
     """Items of a search, read by a connection of its own that holds on to one state of the catalogue."""
     with contextlib.closing(connect_reader(path)) as connection, snapshot(connection):
         opened = reader(connection)
         planned = plan(wanted, opened)
         # S608: what is put into it are names; values are parameters. Without the documents, so that these need not
         # go through the sorter.
-        statement = f"SELECT i.rid FROM {planned.source} WHERE {planned.where} ORDER BY {order} LIMIT ?"  # noqa: S608
-        for (rid,) in connection.execute(statement, [*planned.parameters, -1 if limit is None else limit]):
+        order = "i.datetime, i.id, i.collection"
+        statement = f"SELECT i.rid FROM {planned.source} WHERE {planned.where} ORDER BY {order}"  # noqa: S608
+        for (rid,) in connection.execute(statement, planned.parameters):
             yield row_item(opened, rid)
