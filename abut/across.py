@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from abut.ground import ground_in, zones_on
 from abut.lattice import Bounds
 from abut.pixels import read_bands
-from abut.warp import Warp, pieces, warp_pieces
+from abut.timeline import Aligned, align
+from abut.warp import Warp, common, pieces, warp_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import timedelta
 
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
-    from abut.blocks import BlockSource
+    from abut.blocks import BlockSource, Slot
     from abut.lattice import Zone
     from abut.layout import Band
     from abut.warp import Piece
@@ -43,10 +46,10 @@ _MEMORY: Final = 256 * 2**20
 class Neighbour:
     """Another zone that may supply pixels of a target."""
 
-    source: BlockSource
-    """Its blocks."""
-    slots: tuple[int | None, ...]
-    """For each step of the target the step of the source, None where that zone saw nothing then."""
+    source: Aligned
+    """Its blocks, with the steps of the target."""
+    window: Bounds
+    """Ground that the source knows: all that the target needs of the zone, see `needed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,15 @@ class Part:
     def place(self, piece: Piece) -> tuple[slice, slice]:
         """Where a piece lies in the values, as far as it does."""
         return (
-            _common(piece.rows, self.rows, self.rows.start),
-            _common(piece.columns, self.columns, self.columns.start),
+            common(piece.rows, self.rows, self.rows.start),
+            common(piece.columns, self.columns, self.columns.start),
         )
 
     def cut(self, piece: Piece) -> tuple[slice, slice]:
         """Where these pixels lie in a piece, as far as they do."""
         return (
-            _common(piece.rows, self.rows, piece.rows.start),
-            _common(piece.columns, self.columns, piece.columns.start),
+            common(piece.rows, self.rows, piece.rows.start),
+            common(piece.columns, self.columns, piece.columns.start),
         )
 
     def lacks(self, piece: Piece, bands: Sequence[Band], step: int) -> bool:
@@ -124,7 +127,7 @@ def fill(
     neighbours : sequence of Neighbour
         Other zones; the first that has a value wins.
     steps : sequence of int, optional
-        Steps of the target that the values have. Default: all.
+        Steps of the sources that the values have. Default: all.
     resampling : str
         One of `abut.warp.REACH`.
     threads : int, optional
@@ -148,43 +151,114 @@ def fill(
     """
     lacking = {band: array == 0 for band, array in part.values.items()}
     for neighbour in neighbours:
-        slots = neighbour.slots if steps is None else [neighbour.slots[step] for step in steps]
-        for batch in _batches(part, neighbour.source.zone, slots, resampling):
-            for chosen in _turns(part, batch, slots):
-                arrays = read_bands(
-                    neighbour.source,
-                    batch.ground,
-                    batch.bands,
-                    [slot for _, slot in chosen],
-                    threads=threads,
-                    on_block=on_block,
-                )
-                _paste(part, batch, arrays, [step for step, _ in chosen], warp_threads)
+        source = neighbour.source
+        slots = range(len(source.slots)) if steps is None else steps
+        seen = {row: slot for row, slot in enumerate(slots) if source.index[slot] is not None}
+        for batch in _batches(part, neighbour, list(seen), resampling):
+            for rows in _turns(part, batch, list(seen)):
+                chosen = [seen[row] for row in rows]
+                arrays = read_bands(source, batch.ground, batch.bands, chosen, threads=threads, on_block=on_block)
+                _paste(part, batch, arrays, rows, warp_threads)
     return _provenance(part.values, lacking)
 
 
-def _batches(part: Part, zone: Zone, slots: Sequence[int | None], resampling: str) -> Iterator[_Batch]:
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a target is read from."""
+
+    own: Aligned | None
+    """Blocks of the target's own zone, if it is on the grid of one."""
+    neighbours: tuple[Neighbour, ...]
+    """Other zones in their order, only those that have a step."""
+    slots: tuple[Slot, ...]
+    """Steps of all of them."""
+
+
+def join(
+    target: GeoBox,
+    bands: Iterable[Band],
+    plan: Callable[[Bounds], BlockSource],
+    own: BlockSource | None = None,
+    *,
+    resampling: str = "nearest",
+    shift: timedelta | None = None,
+) -> Joined:
+    """Find all zones that a target can be read from, and give them one time axis.
+
+    Parameters
+    ----------
+    target : GeoBox
+        The target.
+    bands : iterable of Band
+        Bands that will be read.
+    plan : callable
+        Returns the blocks of a window of a zone, such as `abut.view.select` does.
+    own : BlockSource, optional
+        Blocks of the target's own zone, if it is on the grid of one.
+    resampling : str
+        How other zones will be resampled.
+    shift : timedelta, optional
+        Solar time less UTC, if steps are solar days, see `abut.timeline.align`.
+
+    Raises
+    ------
+    InvalidWindowError
+        If the target reaches farther than can be projected.
+    MixedBaselinesError
+        If zones differ in offset or quantification value at a step.
+    """
+    chosen = list(bands)
+    windows = [
+        window
+        for zone in zones_on(target)
+        if (own is None or zone != own.zone) and (window := needed(target, zone, chosen, resampling)) is not None
+    ]
+    aligned = align([*([] if own is None else [own]), *map(plan, windows)], shift)
+    others = aligned if own is None else aligned[1:]
+    return Joined(
+        None if own is None else aligned[0],
+        tuple(Neighbour(one, window) for one, window in zip(others, windows, strict=True) if one.source.slots),
+        aligned[0].slots if aligned else (),
+    )
+
+
+def needed(target: GeoBox, zone: Zone, bands: Iterable[Band], resampling: str = "nearest") -> Bounds | None:
+    """Return the ground of a zone that a target can be filled from, as far as the zone has tiles there.
+
+    Returns
+    -------
+    Bounds or None
+        On the 60 m grid; None if the zone has no tile on the ground of the target.
+
+    Raises
+    ------
+    InvalidWindowError
+        If the target reaches farther than can be projected to the zone.
+    """
+    margin = max(Warp(target, zone, band.resolution, resampling).margin for band in bands)
+    return ground_in(zone, target, margin)
+
+
+def _batches(part: Part, neighbour: Neighbour, steps: Sequence[int], resampling: str) -> Iterator[_Batch]:
     """Put pieces in which something lacks together with those beside them."""
-    steps = [step for step, slot in enumerate(slots) if slot is not None]
     for resolution in sorted({band.resolution for band in part.values}):
         bands = tuple(band for band in part.values if band.resolution == resolution)
-        warp = Warp(part.target, zone, resolution, resampling)
+        lacking = np.zeros((part.rows.stop - part.rows.start, part.columns.stop - part.columns.start), bool)
+        for band in bands:
+            for step in steps:
+                lacking |= part.values[band][step] == 0
+        warp = Warp(part.target, neighbour.source.zone, resolution, resampling)
         side = _BATCH * warp.side
         groups: dict[tuple[int, int], list[Piece]] = {}
-        for piece in pieces(warp, part.rows, part.columns):
-            if any(part.lacks(piece, bands, step) for step in steps):
-                groups.setdefault((piece.rows.start // side, piece.columns.start // side), []).append(piece)
+        for piece in pieces(warp, part.rows, part.columns, neighbour.window, lacking):
+            groups.setdefault((piece.rows.start // side, piece.columns.start // side), []).append(piece)
         for group in groups.values():
             yield _Batch(warp, bands, tuple(group))
 
 
-def _turns(part: Part, batch: _Batch, slots: Sequence[int | None]) -> Iterator[list[tuple[int, int]]]:
-    """Pair steps of the values that lack something with those of the source, as many at once as memory allows."""
-    wanted = [
-        (step, slot)
-        for step, slot in enumerate(slots)
-        if slot is not None and any(part.lacks(piece, batch.bands, step) for piece in batch.pieces)
-    ]
+def _turns(part: Part, batch: _Batch, steps: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the steps of the values that lack something, as many at once as memory allows."""
+    wanted = [step for step in steps if any(part.lacks(piece, batch.bands, step) for piece in batch.pieces)]
     height, width = batch.ground.shape(batch.warp.resolution)
     most = max(1, _MEMORY // (2 * height * width * len(batch.bands)))
     for start in range(0, len(wanted), most):
@@ -211,10 +285,6 @@ def _paste(
     for (piece, found), result in zip(work, results, strict=True):
         for (region, _), pixels in zip(found, result, strict=True):
             np.copyto(region, pixels[part.cut(piece)], where=region == 0)
-
-
-def _common(one: slice, other: slice, start: int) -> slice:
-    return slice(max(one.start, other.start) - start, min(one.stop, other.stop) - start)
 
 
 def _provenance(

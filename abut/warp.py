@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,8 +28,10 @@ from abut.tiling import tiles_touching
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from affine import Affine
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
+    from rasterio.io import DatasetWriter
 
 REACH: Final = {"nearest": 0, "bilinear": 1, "cubic": 2, "average": 1}
 """Methods of resampling, and how far their kernels reach, in pixels of the source (or of the target if those are
@@ -87,8 +89,13 @@ class Warp:
         factor = max(self.factors)
         return _SIDE if factor <= 2 else max(4, 2 * _SIDE // math.ceil(factor))
 
+    @property
+    def margin(self) -> int:
+        """Metres that kernels reach beyond the ground of a pixel."""
+        return self.resolution * (_MARGIN + math.ceil(REACH[self.resampling] * max(1.0, *self.factors)))
 
-def pieces(warp: Warp, rows: slice, columns: slice) -> list[Piece]:
+
+def pieces(warp: Warp, rows: slice, columns: slice, window: Bounds, wanted: NDArray[np.bool_]) -> list[Piece]:
     """Return the pieces that a part of the target touches and on whose ground the source zone has tiles.
 
     Parameters
@@ -97,6 +104,10 @@ def pieces(warp: Warp, rows: slice, columns: slice) -> list[Piece]:
         What is warped.
     rows, columns : slice
         The part, in pixels of the whole target.
+    window : Bounds
+        Ground of the source zone outside of which nothing is needed, the same for all parts of the target.
+    wanted : ndarray of bool, shape (y, x)
+        Pixels of the part that are wanted; pieces without any are left out.
 
     Returns
     -------
@@ -109,9 +120,11 @@ def pieces(warp: Warp, rows: slice, columns: slice) -> list[Piece]:
         (part_rows, part_columns)
         for part_rows in _cuts(rows, first_row, warp.side, height)
         for part_columns in _cuts(columns, first_column, warp.side, width)
+        if wanted[common(part_rows, rows, rows.start), common(part_columns, columns, columns.start)].any()
     ]
     found = []
-    for (part_rows, part_columns), ground in zip(cuts, _grounds(warp, cuts), strict=True):
+    for (part_rows, part_columns), whole in zip(cuts, _grounds(warp, cuts), strict=True):
+        ground = whole and whole.intersection(window)
         if ground is not None and tiles_touching(ground):
             found.append(Piece(part_rows, part_columns, ground))
     return found
@@ -135,30 +148,35 @@ def warp_piece(warp: Warp, piece: Piece, layers: Sequence[NDArray[np.uint16]]) -
     ndarray of uint16, shape (layer, rows, columns)
         DN on the piece's pixels; 0 where there is nothing to resample.
     """
+    import rasterio  # noqa: PLC0415 - an extra
     from affine import Affine  # noqa: PLC0415 - an extra
     from rasterio.warp import Resampling, reproject  # noqa: PLC0415 - an extra
 
-    shape = (len(layers), piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start)
-    result: NDArray[np.uint16] = np.zeros(shape, np.uint16)
     size, transform = float(warp.resolution), warp.target.transform
     x, y = _target_places(warp.target, np.array([[piece.columns.start, piece.rows.start]], np.float64))
+    place = Affine(size, 0.0, float(piece.ground.left), 0.0, -size, float(piece.ground.top))
+    target = Affine(transform.a, transform.b, float(x[0]), transform.d, transform.e, float(y[0]))
+    shape = piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start
+    bands = list(range(1, len(layers) + 1))
     across, down = warp.factors
-    reproject(
-        np.stack(layers),
-        result,
-        src_transform=Affine(size, 0.0, float(piece.ground.left), 0.0, -size, float(piece.ground.top)),
-        src_crs=_gdal_crs(str(warp.zone)),
-        src_nodata=0,
-        dst_transform=Affine(transform.a, transform.b, float(x[0]), transform.d, transform.e, float(y[0])),
-        dst_crs=_gdal_crs(str(warp.target.crs)),
-        dst_nodata=0,
-        resampling=Resampling[warp.resampling],
-        tolerance=0,
-        UNIFIED_SRC_NODATA="NO",  # nodata layer by layer
-        XSCALE=_kernel_scale(across),
-        YSCALE=_kernel_scale(down),
-    )
-    return result
+    with (  # arrays given to reproject would become datasets in a way that is not safe in threads
+        _dataset(bands, layers[0].shape, place, str(warp.zone)) as source,
+        _dataset(bands, shape, target, str(warp.target.crs)) as result,
+    ):
+        source.write(np.stack(layers))
+        reproject(
+            rasterio.band(source, bands),
+            rasterio.band(result, bands),
+            src_nodata=0,
+            dst_nodata=0,
+            resampling=Resampling[warp.resampling],
+            tolerance=0,
+            UNIFIED_SRC_NODATA="NO",  # nodata layer by layer
+            XSCALE=_kernel_scale(across),
+            YSCALE=_kernel_scale(down),
+        )
+        pixels: NDArray[np.uint16] = result.read()
+    return pixels
 
 
 def warp_pieces(
@@ -169,6 +187,11 @@ def warp_pieces(
         return [warp_piece(warp, piece, own) for piece, own in zip(chosen, layers, strict=True)]
     with ThreadPoolExecutor(threads, "abut-warp") as pool:
         return list(pool.map(lambda one: warp_piece(warp, *one), zip(chosen, layers, strict=True)))
+
+
+def common(one: slice, other: slice, start: int) -> slice:
+    """Return what two slices have in common, counted from `start`."""
+    return slice(max(one.start, other.start) - start, min(one.stop, other.stop) - start)
 
 
 def _kernel_scale(factor: float) -> float:
@@ -199,13 +222,12 @@ def _grounds(warp: Warp, cuts: Sequence[tuple[slice, slice]]) -> list[Bounds | N
     outlines = np.stack([_outline(rows, columns, _EDGE_POINTS) for rows, columns in cuts])
     x, y = _source_places(warp, outlines.reshape(-1, 2))
     shape = outlines.shape[:2]
-    reach = _MARGIN + math.ceil(REACH[warp.resampling] * max(1.0, *warp.factors))
     grounds = []
     for (rows, columns), east, north in zip(cuts, x.reshape(shape), y.reshape(shape), strict=True):
         places = east, north
         if not (np.isfinite(east).all() and np.isfinite(north).all()):  # the edge of a projection: every pixel counts
             places = _source_places(warp, _corners(rows, columns))
-        grounds.append(_snapped(warp.zone, *places, reach * warp.resolution))
+        grounds.append(_snapped(warp.zone, *places, warp.margin))
     return grounds
 
 
@@ -251,6 +273,7 @@ def _target_places(target: GeoBox, places: NDArray[np.float64]) -> tuple[NDArray
     return x, y
 
 
+@lru_cache(maxsize=256)
 def _pixel_size(target: GeoBox) -> tuple[float, float]:
     """Width and height in metres of the pixel at a target's centre, along the ellipsoid."""
     row, column = target.shape.y / 2, target.shape.x / 2
@@ -269,7 +292,24 @@ def _system(target: GeoBox) -> CRS:
     return target.crs.proj
 
 
-@cache
+def _dataset(bands: Sequence[int], shape: tuple[int, ...], transform: Affine, crs: str) -> DatasetWriter:
+    import rasterio  # noqa: PLC0415 - an extra
+
+    height, width = shape
+    return rasterio.open(
+        "piece",
+        "w+",
+        driver="MEM",
+        count=len(bands),
+        height=height,
+        width=width,
+        dtype="uint16",
+        transform=transform,
+        crs=_gdal_crs(crs),
+    )
+
+
+@lru_cache(maxsize=256)
 def _gdal_crs(name: str) -> Any:
     from rasterio.crs import CRS as GdalCrs  # noqa: PLC0415, N811 - an extra
 

@@ -58,7 +58,7 @@ class Reference:
         return found
 
     def bilinear(self) -> NDArray[np.float64]:
-        """The four pixels around the centre, those with data only; NaN where the centre's own pixel has none."""
+        """The four pixels around the centre, those with data only; NaN where there is none."""
         column, row = np.floor(self.columns - 0.5).astype(int), np.floor(self.rows - 0.5).astype(int)
         right, down = self.columns - 0.5 - column, self.rows - 0.5 - row
         total, weights = np.zeros(right.shape), np.zeros(right.shape)
@@ -82,17 +82,21 @@ class Reference:
                 total += pixels * _keys(right - dx) * _keys(down - dy)
         return total
 
-    def average(self, samples: int = 12) -> NDArray[np.float64]:
-        """Mean of the pixels with data under evenly spread places of each target pixel; NaN where there are none."""
-        total, count = np.zeros(self.target.shape.yx), np.zeros(self.target.shape.yx)
-        offsets = (np.arange(samples) + 0.5) / samples
-        for row in offsets:
-            for column in offsets:
-                columns, rows = self.in_mosaic(*self.places(column, row))
-                pixels = self.mosaic[np.floor(rows).astype(int), np.floor(columns).astype(int)]
-                total, count = total + pixels, count + (pixels > 0)
+    def average(self) -> NDArray[np.float64]:
+        """Mean of pixels with data, weighed by their area in the rectangle of two opposite corners; NaN without any."""
+        ends = self.in_mosaic(*self.places(0, 0)), self.in_mosaic(*self.places(1, 1))
+        (left, right), (top, bottom) = (np.sort([ends[0][axis], ends[1][axis]], axis=0) for axis in (0, 1))
+        column, row = np.floor(left).astype(int), np.floor(top).astype(int)
+        total, weights = np.zeros(left.shape), np.zeros(left.shape)
+        for dy in range(int((bottom - top).max()) + 2):
+            for dx in range(int((right - left).max()) + 2):
+                width = np.minimum(right, column + dx + 1) - np.maximum(left, column + dx)
+                height = np.minimum(bottom, row + dy + 1) - np.maximum(top, row + dy)
+                pixels = self.mosaic[row + dy, column + dx].astype(np.float64)
+                weight = np.maximum(width, 0) * np.maximum(height, 0) * (pixels > 0)
+                total, weights = total + weight * pixels, weights + weight
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(total / count)
+            return np.asarray(total / weights)
 
 
 def _keys(distance: NDArray[np.float64]) -> NDArray[np.float64]:

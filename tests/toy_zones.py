@@ -67,6 +67,8 @@ class ToyZone:
     slots: tuple[Slot, ...] = field(default_factory=lambda: (slot(),))
     hole: Bounds | None = None
     """Ground without data in B09."""
+    speckled: bool = False
+    """Whether two of seven pixels have no data."""
     reads: list[str] = field(default_factory=list)
     """Keys that were read."""
     profile: str = "default"
@@ -105,6 +107,8 @@ class ToyZone:
             seen[window.slices(part, size)] = True
         if self.hole is not None and band.name == "B09" and (lost := window.intersection(self.hole)):
             seen[window.slices(lost, size)] = False
+        if self.speckled:
+            seen &= values % 7 > 1
         return np.where(seen, values, 0).astype("<u2")
 
     def _seen(self, window: Bounds) -> Iterable[Bounds]:

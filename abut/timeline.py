@@ -1,0 +1,121 @@
+"""One time axis for several zones: steps of the same datatake, or of the same solar day, are one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from abut.blocks import Slot
+from abut.errors import MixedBaselinesError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from abut.blocks import BlockSource, Part
+    from abut.lattice import Block, Zone
+    from abut.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Blocks of one zone, with the steps of several; it is an `abut.blocks.BlockSource`."""
+
+    source: BlockSource
+    """Blocks of the zone, with its own steps."""
+    slots: tuple[Slot, ...]
+    """Steps of all zones, in their order."""
+    index: tuple[int | None, ...]
+    """For each step that of the source; None where the zone has nothing then."""
+
+    @property
+    def store(self) -> Store:
+        """Where the objects are."""
+        return self.source.store
+
+    @property
+    def profile(self) -> str:
+        """How they are encoded, see `abut.codec`."""
+        return self.source.profile
+
+    @property
+    def zone(self) -> Zone:
+        """The zone."""
+        return self.source.zone
+
+    def parts(self, slot: int, block: Block) -> tuple[Part, ...]:
+        """Holders of a block at a step, in the order in which they are overlaid: the first DN > 0 wins."""
+        own = self.index[slot]
+        return () if own is None else self.source.parts(own, block)
+
+    def renewed(self) -> Aligned:
+        """Plan again, after an object that `parts` named was gone; steps stay the same."""
+        return replace(self, source=self.source.renewed())
+
+
+def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tuple[Aligned, ...]:
+    """Give the sources of several zones one time axis.
+
+    Parameters
+    ----------
+    sources : sequence of BlockSource
+        One of each zone, the request's own first; their steps are datatakes, or solar days if `shift` is given.
+    shift : timedelta, optional
+        Solar time less UTC, see `abut.steps.solar_shift`: steps of the same solar day are one.
+
+    Returns
+    -------
+    tuple of Aligned
+        The sources in their order, all with the same steps: every one that a source has, by time.
+
+    Raises
+    ------
+    MixedBaselinesError
+        If zones differ in offset or quantification value at a step.
+    """
+
+    def key(slot: Slot) -> Any:
+        return slot.datatakes if shift is None else (slot.time + shift).date()
+
+    own = [{key(slot): number for number, slot in enumerate(source.slots)} for source in sources]
+    merged = {
+        step: _merged(
+            [(source, source.slots[steps[step]]) for source, steps in zip(sources, own, strict=True) if step in steps]
+        )
+        for step in dict.fromkeys(chain.from_iterable(own))
+    }
+    order = sorted(merged, key=lambda step: (merged[step].time, merged[step].datatakes))
+    slots = tuple(merged[step] for step in order)
+    return tuple(
+        Aligned(source, slots, tuple(steps.get(step) for step in order))
+        for source, steps in zip(sources, own, strict=True)
+    )
+
+
+def _merged(found: Sequence[tuple[BlockSource, Slot]]) -> Slot:
+    """Join the slots of a step; the first has a say, the others have to agree with it."""
+    first, offsets = found[0][1], dict(found[0][1].radio_add_offset)
+    for source, slot in found[1:]:
+        if slot.quantification_value != first.quantification_value:
+            raise _mixed("quantification value", found[0], (source, slot))
+        for band, offset in slot.radio_add_offset.items():
+            if offsets.setdefault(band, offset) != offset:
+                raise _mixed(f"radio_add_offset of {band}", found[0], (source, slot))
+    slots = [slot for _, slot in found]
+    return Slot(
+        time=min(slot.time for slot in slots),
+        datatakes=tuple(dict.fromkeys(chain.from_iterable(slot.datatakes for slot in slots))),
+        products=tuple(sorted(set(chain.from_iterable(slot.products for slot in slots)))),
+        quantification_value=first.quantification_value,
+        radio_add_offset=offsets,
+    )
+
+
+def _mixed(what: str, first: tuple[BlockSource, Slot], second: tuple[BlockSource, Slot]) -> MixedBaselinesError:
+    one, other = (
+        f"{source.zone} ({', '.join(slot.products) or slot.datatakes[0]})" for source, slot in (first, second)
+    )
+    return MixedBaselinesError(
+        f"the {what} differs between {one} and {other}: they can't be one step in time; choose one baseline"
+    )
