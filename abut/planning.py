@@ -45,7 +45,7 @@ class Plan:
         number = row * self.blocks.shape[1] + column
         some = self.which[self.start[number] : self.start[number + 1]].tolist()
         if len(some) > 1:
-            some.sort(key=lambda i: (self.strips[i], rank_key(block, self.holders[i].tile), self.holders[i].product))
+            some.sort(key=lambda i: (self.strips[i], rank_key(block, self.holders[i].tile), i))
         return tuple(HeldBlock(self.holders[i], *hull_of(self.holders[i].tile).position(block)) for i in some)
 
 

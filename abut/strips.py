@@ -13,8 +13,8 @@ from abut.metadata import version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STRIP: Final = re.compile(r"_(\d{8}T\d{6})_S(\d{8}T\d{6})(?:_N(\d\d)\.(\d\d))?\Z", re.ASCII)
-_BASELINE: Final = re.compile(r"_N\d\d\.\d\d\Z", re.ASCII)
+_STRIP: Final = re.compile(r"_(\d{8}T\d{6})_S(\d{8}T\d{6})(?:_N\d+\.\d+)?\Z", re.ASCII)
+_BASELINE: Final = re.compile(r"_N\d+\.\d+\Z", re.ASCII)
 _COMPACT: Final = re.compile(r"S2[A-Z]_MSIL1C_(\d{8}T\d{6})_N\d{4}_R\d{3}_T([0-9A-Z]{5})_", re.ASCII)
 _GRANULE: Final = re.compile(r"_T(\d\d[A-Z]{3})(?:_|\Z)", re.ASCII)
 
