@@ -7,11 +7,14 @@ is, band by band; zones come in the order in which they are given, and the first
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from pyproj import CRS
 
-from abut.ground import ground_in, zones_on
+from abut.errors import BadRequestError
+from abut.ground import ground_in, project, zones_on
 from abut.lattice import Bounds
 from abut.pixels import read_bands
 from abut.timeline import Aligned, align
@@ -19,7 +22,6 @@ from abut.warp import Warp, common, pieces, warp_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import timedelta
 
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
@@ -144,7 +146,7 @@ def fill(
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If the method is not known, or the target has no coordinate system.
     MissingObjectError, DigestMismatchError, UnsupportedStoreError
         As `abut.pixels.read_bands`.
@@ -154,7 +156,7 @@ def fill(
         source = neighbour.source
         slots = range(len(source.slots)) if steps is None else steps
         seen = {row: slot for row, slot in enumerate(slots) if source.index[slot] is not None}
-        for batch in _batches(part, neighbour, list(seen), resampling):
+        for batch in batches(part, neighbour, list(seen), resampling):
             for rows in _turns(part, batch, list(seen)):
                 chosen = [seen[row] for row in rows]
                 arrays = read_bands(source, batch.ground, batch.bands, chosen, threads=threads, on_block=on_block)
@@ -181,7 +183,7 @@ def join(
     own: BlockSource | None = None,
     *,
     resampling: str = "nearest",
-    shift: timedelta | None = None,
+    solar_day: bool = False,
 ) -> Joined:
     """Find all zones that a target can be read from, and give them one time axis.
 
@@ -197,29 +199,42 @@ def join(
         Blocks of the target's own zone, if it is on the grid of one.
     resampling : str
         How other zones will be resampled.
-    shift : timedelta, optional
-        Solar time less UTC, if steps are solar days, see `abut.timeline.align`.
+    solar_day : bool
+        Whether steps are solar days (that of the target's centre), not datatakes.
 
     Raises
     ------
+    BadRequestError
+        If the target has no coordinate system, or the method is not known.
     InvalidWindowError
         If the target reaches farther than can be projected.
     MixedBaselinesError
         If zones differ in offset or quantification value at a step.
     """
+    if target.crs is None:
+        raise BadRequestError(f"the GeoBox {target.boundingbox} has no coordinate system")
     chosen = list(bands)
     windows = [
         window
         for zone in zones_on(target)
         if (own is None or zone != own.zone) and (window := needed(target, zone, chosen, resampling)) is not None
     ]
-    aligned = align([*([] if own is None else [own]), *map(plan, windows)], shift)
+    aligned = align([*([] if own is None else [own]), *map(plan, windows)], solar_shift(target) if solar_day else None)
     others = aligned if own is None else aligned[1:]
     return Joined(
         None if own is None else aligned[0],
         tuple(Neighbour(one, window) for one, window in zip(others, windows, strict=True) if one.source.slots),
         aligned[0].slots if aligned else (),
     )
+
+
+def solar_shift(target: GeoBox) -> timedelta:
+    """Return solar time less UTC at the centre of a target, in whole hours towards UTC, as odc-stac has it."""
+    assert target.crs is not None  # noqa: S101 - looked at before
+    rows, columns = target.shape.yx
+    x, y = target.transform @ (columns / 2, rows / 2)
+    lon, _ = project(target.crs.proj, CRS.from_epsg(4326), np.array([x]), np.array([y]))
+    return timedelta(hours=int(lon[0] / 15))
 
 
 def needed(target: GeoBox, zone: Zone, bands: Iterable[Band], resampling: str = "nearest") -> Bounds | None:
@@ -239,8 +254,8 @@ def needed(target: GeoBox, zone: Zone, bands: Iterable[Band], resampling: str = 
     return ground_in(zone, target, margin)
 
 
-def _batches(part: Part, neighbour: Neighbour, steps: Sequence[int], resampling: str) -> Iterator[_Batch]:
-    """Put pieces in which something lacks together with those beside them."""
+def batches(part: Part, neighbour: Neighbour, steps: Sequence[int], resampling: str) -> Iterator[_Batch]:
+    """Put pieces in which something lacks together with those beside them: `fill` reads these together."""
     for resolution in sorted({band.resolution for band in part.values}):
         bands = tuple(band for band in part.values if band.resolution == resolution)
         lacking = np.zeros((part.rows.stop - part.rows.start, part.columns.stop - part.columns.start), bool)

@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
     from abut.across import Neighbour
     from abut.archive import Archive
     from abut.blocks import BlockSource
+    from abut.explain import Explanation
     from abut.finding import Filter, Finder
     from abut.lattice import Zone
     from abut.layout import Band
@@ -244,6 +246,32 @@ class Connection:
             tree["angles"] = own_angles(self.archive, product, wish.bands, angle_resolution)
         return tree
 
+    def explain(self, window: Bounds, product: str | None = None, **options: Unpack[Options]) -> Explanation:
+        """Say what reading the bands of a window will cost, before any pixel is read.
+
+        Parameters
+        ----------
+        window : Bounds
+            The ground: `abut.window.tile_window`, `bbox_window` or `geometry_window` make it.
+        product : str, optional
+            Product whose strip goes first, as of `neighbourhood`.
+        **options
+            As of `tile`. Masks, angles and weather fields are not counted.
+
+        Returns
+        -------
+        Explanation
+            Products, blocks, bytes, requests, zones, and the cost of the same from SAFE.
+
+        Raises
+        ------
+        AbutError
+            As `tile`.
+        """
+        from abut.reads import explain_request  # noqa: PLC0415 - which needs this module
+
+        return explain_request(self, window, product, options)
+
     def plan(self, window: Bounds, product: str | None = None, **options: Unpack[Options]) -> Plan:
         """Find out what a window is read from, without reading it; errors as `tile`."""
         period, wanted = parse_period(options.get("datetime")), filter_of(options)
@@ -253,7 +281,7 @@ class Connection:
         others = self._others(outer, period, wanted, options) if across is None or across else []
         source, neighbours = _joined(own, others, options)
         if not source.slots and not options.get("empty", False):
-            raise NoDataError(_nothing(self.archive, outer, options))
+            raise NoDataError(_nothing(self.archive, _place(outer), options))
         return Plan(window, source, neighbours)
 
     def _cube(
@@ -278,11 +306,43 @@ class Connection:
     def _geobox(self, geobox: Any, options: Options) -> xr.Dataset | xr.DataTree:
         window = geobox_window(geobox)
         if window is None:
-            raise BadRequestError(f"the GeoBox {geobox!r} is not on the grid of a zone")
+            return self._projected(geobox, options)
         size = int(geobox.affine.a)
         if options.get("resolution") not in (None, size):
             raise BadRequestError(f"resolution {options.get('resolution')} is not the GeoBox's, which is {size}")
         return self._cube(window, {**options, "resolution": size}, {})
+
+    def _projected(self, geobox: GeoBox, options: Options) -> xr.Dataset:
+        """Return the pixels of a GeoBox that is not on the grid of a zone."""
+        from abut.across import join  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.projected import make_projected_cube  # noqa: PLC0415 - as above
+
+        if options.get("resolution") is not None or options.get("across") is False:
+            raise BadRequestError(
+                "a GeoBox that is not on the grid of a zone takes neither resolution nor across=False"
+            )
+        wish, resampling = wish_of(options), options.get("resampling", "nearest")
+        period, wanted = parse_period(options.get("datetime")), filter_of(options)
+        joined = join(
+            geobox,
+            wish.bands,
+            lambda window: self._select(window, period, wanted, options, None),
+            resampling=resampling,
+            solar_day=options.get("group") == "solar_day",
+        )
+        if not joined.slots and not options.get("empty", False):
+            raise NoDataError(_nothing(self.archive, f"{geobox.boundingbox.bbox} of {geobox.crs}", options))
+        return make_projected_cube(
+            joined,
+            geobox,
+            wish,
+            chunks=options.get("chunks"),
+            resampling=resampling,
+            threads=options.get("threads"),
+            on_block=options.get("on_block"),
+            limit=limit_of(options),
+            attributes={"archive": self.archive.store.url},
+        )
 
     def _select(self, window: Bounds, period: Period, wanted: Filter, options: Options, product: str | None) -> View:
         return select(
@@ -361,15 +421,16 @@ def _hours(window: Bounds) -> timedelta:
     return timedelta(hours=int(lon[0] / 15))
 
 
-def _nothing(archive: Archive, window: Bounds, options: Options) -> str:
+def _place(window: Bounds) -> str:
+    return f"{window.left} {window.bottom} {window.right} {window.top} of {window.zone}"
+
+
+def _nothing(archive: Archive, place: str, options: Options) -> str:
     period = parse_period(options.get("datetime"))
     asked = {name: value for name in ("baseline", *_FILTERS) if (value := options.get(name)) is not None}
     filters = "".join(f", {name} {value!r}" for name, value in asked.items())
     when = "at any time" if period == Period() else f"in {period}"
-    return (
-        f"{archive.store.url}: no product {when} on {window.left} {window.bottom} {window.right} {window.top} "
-        f"of {window.zone}{filters}"
-    )
+    return f"{archive.store.url}: no product {when} on {place}{filters}"
 
 
 _FILTERS = ("ids", "tiles", "max_cloud_cover", "relative_orbit", "datatake", "predicate", "cql2")

@@ -7,42 +7,52 @@ those that were recorded at ingest.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import shapely
+from pyproj import CRS
 
 from abut import product as products
-from abut.ground import outline_in
-from abut.lattice import BlockRange, Bounds
+from abut.ground import outline_in, project
+from abut.lattice import BlockRange
 from abut.safe_cost import DECODED_PER_SECOND, Opened, SafeCost, covering, safe_cost
 from abut.threads import for_each
+from abut.window import snapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from abut.blocks import BlockSource
-    from abut.lattice import Block, Zone
+    from abut.lattice import Block, Bounds, Zone
     from abut.layout import Band
     from abut.store import Store
     from abut.tiling import Tile
 
 _LOCAL_THREADS: Final = 4
 _REMOTE_THREADS: Final = 32
+_STEP: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """Ground of which bands are read."""
+
+    ground: Bounds
+    """The ground."""
+    bands: tuple[Band, ...]
+    """The bands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One part of what a request reads: rectangles of one zone."""
+    """What a request reads of one zone."""
 
     source: BlockSource
     """Who holds the blocks."""
-    grounds: tuple[Bounds, ...]
-    """What is read, in the order of reading; a block that two of them touch is read twice."""
-    slots: tuple[int, ...] | None = None
-    """Steps of the source that are read; None: all."""
+    rectangles: tuple[Rectangle, ...]
+    """What is read; a block that two of them touch is read twice."""
     certain: bool = True
     """Whether it is read in any case; False: only where other zones left zeros."""
 
@@ -150,21 +160,19 @@ class Explanation:
         }
 
 
-def explain(
-    reads: Sequence[Read], bands: Sequence[Band], *, planning_requests: int = 0, reprojected: float = 0.0
-) -> Explanation:
+def explain(store: Store, reads: Sequence[Read], window: Bounds, *, planning_requests: int = 0) -> Explanation:
     """Say what a request will read.
 
     Parameters
     ----------
+    store : Store
+        The archive that the products are in.
     reads : sequence of Read
         What is read of each zone, the request's own first.
-    bands : sequence of Band
-        Which bands.
+    window : Bounds
+        The ground that was asked for.
     planning_requests : int
         How many requests finding the products took.
-    reprojected : float
-        Largest share of the ground that can come from other zones, see `beyond`.
 
     Returns
     -------
@@ -181,29 +189,24 @@ def explain(
     if not reads:
         raise ValueError("nothing to explain: no zone is read")
     uses = [_uses(read) for read in reads]
-    names = {name for one in uses for name, _, _ in one} | {name for read in reads for name in _seen(read)}
-    known = _known(reads[0].source.store, sorted(names), bands)
+    names = {use.product for one in uses for use in one}
+    names |= {name for read in reads for name in _seen(read)}
+    bands = sorted({band for one in uses for use in one for band in use.bands}, key=lambda band: band.index)
+    known = _known(store, sorted(names), bands)
+    rest, share = _beyond(window, reads, known)
+    opened = list(_opened(reads[0], window, bands, known))
+    for read in reads[1:] if share else ():
+        ground = _bounds_in(read.source.zone, window.zone, rest)
+        opened += _opened(read, ground, bands, known)
     return Explanation(
-        window=_around(reads[0].grounds),
+        window=window,
         bands=tuple(band.name for band in bands),
-        steps=len(_slots(reads[0])),
-        zones=tuple(_zone_read(read, used, bands, known) for read, used in zip(reads, uses, strict=True)),
+        steps=len(reads[0].source.slots),
+        zones=tuple(_zone_read(read, used, known) for read, used in zip(reads, uses, strict=True)),
         planning_requests=planning_requests,
-        reprojected=reprojected,
-        from_safe=safe_cost([one for read in reads for one in _opened(read, bands, known)]),
+        reprojected=share,
+        from_safe=safe_cost(opened),
     )
-
-
-def beyond(window: Bounds, own: Iterable[Tile], others: Iterable[Tile]) -> float:
-    """Return the share of a window, 0 ... 1, that tiles of its own zone do not cover and those of other zones do."""
-    rest = shapely.box(window.left, window.bottom, window.right, window.top)
-    rest = shapely.difference(rest, shapely.union_all([_square(tile.footprint) for tile in own]))
-    if rest.is_empty:
-        return 0.0
-    covered = shapely.union_all(
-        [shapely.Polygon(np.column_stack(outline_in(window.zone, tile.footprint))) for tile in others]
-    )
-    return float(shapely.intersection(rest, covered).area / window.area)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,38 +214,37 @@ class _Known:
     """What the record of a product says of the bands of a request."""
 
     tile: Tile
-    """Its tile."""
-    sizes: Mapping[Block, int]
-    """Bytes of the objects of all these bands by block."""
+    sizes: Mapping[Band, Mapping[Block, int]]
 
-    @property
-    def size(self) -> int:
-        """Bytes of all blocks."""
-        return sum(self.sizes.values())
+    def size(self, bands: Iterable[Band], block: Block) -> int:
+        """Bytes of the objects of a block."""
+        return sum(self.sizes[band][block] for band in bands)
 
 
-type _Uses = Counter[tuple[str, Block, bool]]
-"""How often a block is read of a product, and whether in any case."""
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A block that is read of a product at a step."""
+
+    product: str
+    block: Block
+    slot: int
+    bands: tuple[Band, ...]
+    certain: bool
 
 
-def _slots(read: Read) -> Sequence[int]:
-    return range(len(read.source.slots)) if read.slots is None else read.slots
+def _uses(read: Read) -> list[_Use]:
+    return [
+        _Use(part.product, block, slot, one.bands, read.certain and number == 0)
+        for one in read.rectangles
+        for block in BlockRange.around(one.ground)
+        for slot in range(len(read.source.slots))
+        for number, part in enumerate(read.source.parts(slot, block))
+    ]
 
 
 def _seen(read: Read) -> Iterator[str]:
-    for slot in _slots(read):
-        yield from read.source.slots[slot].products
-
-
-def _uses(read: Read) -> _Uses:
-    found: _Uses = Counter()
-    for ground in read.grounds:
-        blocks = BlockRange.around(ground)
-        for slot in _slots(read):
-            for block in blocks:
-                for number, part in enumerate(read.source.parts(slot, block)):
-                    found[part.product, block, read.certain and number == 0] += 1
-    return found
+    for slot in read.source.slots:
+        yield from slot.products
 
 
 def _known(store: Store, names: Sequence[str], bands: Sequence[Band]) -> dict[str, _Known]:
@@ -250,65 +252,62 @@ def _known(store: Store, names: Sequence[str], bands: Sequence[Band]) -> dict[st
 
     def load(name: str) -> None:
         record = products.load(store, name).record
-        chosen = [record.bands[band.name].blocks for band in bands]
-        known[name] = _Known(record.tile, {block: sum(one[block].size for one in chosen) for block in chosen[0]})
+        sizes = {band: record.bands[band.name].blocks for band in bands}
+        known[name] = _Known(
+            record.tile, {band: {block: one.size for block, one in some.items()} for band, some in sizes.items()}
+        )
 
     for_each(names, load, _LOCAL_THREADS if store.root else _REMOTE_THREADS)
     return known
 
 
-def _zone_read(read: Read, uses: _Uses, bands: Sequence[Band], known: Mapping[str, _Known]) -> ZoneRead:
-    steps = [slot for slot in _slots(read) if any(_blocks(read, slot))]
-    least = {key: count for key, count in uses.items() if key[2]}
+def _zone_read(read: Read, uses: Sequence[_Use], known: Mapping[str, _Known]) -> ZoneRead:
+    least = [use for use in uses if use.certain]
     return ZoneRead(
         zone=str(read.source.zone),
-        products=tuple(sorted({name for name, _, _ in uses})),
-        steps=len(steps),
-        blocks=sum(len(_blocks(read, slot)) for slot in steps),
-        least_objects=len(bands) * sum(least.values()),
-        most_objects=len(bands) * sum(uses.values()),
-        least_bytes=_bytes(least, known),
-        most_bytes=_bytes(uses, known),
+        products=tuple(sorted({use.product for use in uses})),
+        steps=len({use.slot for use in uses}),
+        blocks=len({(use.slot, use.block) for use in uses}),
+        least_objects=sum(len(use.bands) for use in least),
+        most_objects=sum(len(use.bands) for use in uses),
+        least_bytes=sum(known[use.product].size(use.bands, use.block) for use in least),
+        most_bytes=sum(known[use.product].size(use.bands, use.block) for use in uses),
     )
 
 
-def _blocks(read: Read, slot: int) -> set[Block]:
-    return {block for ground in read.grounds for block in BlockRange.around(ground) if read.source.parts(slot, block)}
-
-
-def _bytes(uses: Mapping[tuple[str, Block, bool], int], known: Mapping[str, _Known]) -> int:
-    return sum(count * known[name].sizes[block] for (name, block, _), count in uses.items())
-
-
-def _opened(read: Read, bands: Sequence[Band], known: Mapping[str, _Known]) -> Iterator[Opened]:
+def _opened(read: Read, window: Bounds, bands: Sequence[Band], known: Mapping[str, _Known]) -> Iterator[Opened]:
     """SAFE products that the same pixels would be read from: at each step those of as few tiles as cover the ground."""
-    window = _around(read.grounds)
     covers: dict[frozenset[Tile], frozenset[Tile]] = {}
-    for slot in _slots(read):
-        here = [known[name] for name in read.source.slots[slot].products]
+    for slot in read.source.slots:
+        here = [known[name] for name in slot.products if known[name].tile.zone == read.source.zone]
         tiles = frozenset(one.tile for one in here)
         if tiles not in covers:
             covers[tiles] = covering(window, tiles)
-        yield from (
-            Opened(one.tile, window, tuple(bands), one.size, read.source.profile)
-            for one in here
-            if one.tile in covers[tiles]
-        )
+        for one in here:
+            if one.tile in covers[tiles]:
+                size = sum(sum(sizes.values()) for sizes in one.sizes.values())
+                yield Opened(one.tile, window, tuple(bands), size, read.source.profile)
 
 
-def _around(grounds: Sequence[Bounds]) -> Bounds:
-    return Bounds(
-        grounds[0].zone,
-        min(one.left for one in grounds),
-        min(one.bottom for one in grounds),
-        max(one.right for one in grounds),
-        max(one.top for one in grounds),
-    )
+def _beyond(window: Bounds, reads: Sequence[Read], known: Mapping[str, _Known]) -> tuple[Any, float]:
+    """Return the ground that no product of the own zone covers but some of others do, and its share of the window."""
+    tiles = {known[name].tile for read in reads for name in _seen(read)}
+    rest = shapely.box(window.left, window.bottom, window.right, window.top)
+    own = [tile.footprint for tile in tiles if tile.zone == window.zone]
+    rest = shapely.difference(rest, shapely.union_all([_polygon(window.zone, one) for one in own]))
+    others = [tile.footprint for tile in tiles if tile.zone != window.zone]
+    if rest.is_empty or not others:
+        return rest, 0.0
+    rest = shapely.intersection(rest, shapely.union_all([_polygon(window.zone, one) for one in others]))
+    return rest, float(rest.area / window.area)
 
 
 def _polygon(zone: Zone, bounds: Bounds) -> Any:
     return shapely.Polygon(np.column_stack(outline_in(zone, bounds)))
 
 
-def _square(bounds: Bounds) -> Any:
-    return shapely.box(bounds.left, bounds.bottom, bounds.right, bounds.top)
+def _bounds_in(zone: Zone, source: Zone, ground: Any) -> Bounds:
+    """Return the window of a zone around ground of another."""
+    points = shapely.get_coordinates(shapely.segmentize(ground, _STEP))
+    x, y = project(CRS.from_epsg(source.epsg), CRS.from_epsg(zone.epsg), points[:, 0], points[:, 1])
+    return snapped(zone, float(x.min()), float(y.min()), float(x.max()), float(y.max()))

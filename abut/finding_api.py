@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -16,7 +16,7 @@ from abut.store import open_store
 from abut.tiling import tiles_touching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from abut.archive import Archive
     from abut.finding import Filter, Found, Query
@@ -34,6 +34,8 @@ class ApiFinder:
 
     url: str
     """URL of the API, without a slash at its end."""
+    on_request: Callable[[str], None] | None = field(default=None, compare=False)
+    """Called with the URL of each page that is asked for."""
 
     def find(self, archive: Archive, query: Query) -> tuple[Found, ...]:
         """Return the layers with chosen products, by name.
@@ -70,6 +72,8 @@ class ApiFinder:
         url: str | None = f"{self.url}/search"
         body: dict[str, Any] | None = search_body(query)
         while url is not None:
+            if self.on_request is not None:
+                self.on_request(url)
             page = _answered(url, body)
             features = page.get("features")
             if not isinstance(features, list):

@@ -45,10 +45,10 @@ class Period:
 
     @property
     def interval(self) -> str:
-        """The same as STAC's ``datetime``: first and last instant, both included, ``..`` where it is open."""
+        """The same as STAC's ``datetime``: first and last instant, both included, ``..`` where it is open, or is all."""
         start = ".." if self.start == FIRST else _rfc3339(self.start)
         end = ".." if self.end == LAST else _rfc3339(self.end - _MOMENT)
-        return start if start == end != ".." else f"{start}/{end}"
+        return start if start == end else f"{start}/{end}"
 
     def __contains__(self, moment: datetime) -> bool:
         return self.start <= moment < self.end

@@ -87,7 +87,7 @@ def test_stac_intervals_say_the_same_and_come_back(one: datetime, other: datetim
     if start == end or end > LAST - timedelta(microseconds=1):
         return
     period = Period(start, end)
-    assert parse_period(period.interval) == period
+    assert parse_period(None if period.interval == ".." else period.interval) == period
     first, _, last = period.interval.partition("/")
     if first not in ("..", ""):
         assert instant(first) == start

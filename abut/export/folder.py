@@ -1,4 +1,4 @@
-"""A folder that is there whole or not at all: filled beside its place, then renamed."""
+"""Folders and files that are there whole or not at all: filled beside their place, then renamed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PART: Final = re.compile(r"[\x20-\x2e\x30-\x5b\x5d-\x7e]{1,255}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The places of a folder that is being made."""
+    """The places of a folder or file that is being made."""
 
     content: Path
-    """What becomes the folder."""
+    """What becomes the folder, or the file."""
     scratch: Path
     """For files that are needed meanwhile only."""
 
@@ -39,6 +39,21 @@ def new_folder(target: Path) -> Iterator[Work]:
     ExportError
         If there is something at `target`, or it can't be written.
     """
+    with _beside(target) as work:
+        with writing(target):
+            work.content.mkdir()
+        yield work
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Work]:
+    """Make a file: as `new_folder`, but `Work.content` is to become one file."""
+    with _beside(target) as work:
+        yield work
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Work]:
     _require_absent(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +61,6 @@ def new_folder(target: Path) -> Iterator[Work]:
     work = Work(hidden / "content", hidden / "scratch")
     try:
         with writing(target):
-            work.content.mkdir()
             work.scratch.mkdir()
         yield work
         with writing(target):
@@ -124,6 +138,8 @@ def _require_absent(target: Path) -> None:
 
 
 def _make_durable(root: Path) -> None:
+    if not root.is_dir():
+        _sync(root)
     for folder, _, files in os.walk(root):
         for name in files:
             _sync(Path(folder, name))
