@@ -26,7 +26,7 @@ import pytest
 from odc.geo.geobox import GeoBox
 
 import abut
-from abut import completion
+from abut import completion, http_json
 from abut.archive import open_archive
 from abut.errors import CatalogueError, ProductNotFoundError
 from abut.layout import BAND
@@ -341,7 +341,7 @@ def named(settled: Neighbours, url: str) -> dict[str, Any]:
 
 
 def test_a_busy_server_is_asked_again(settled: Neighbours, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completion, "_WAITS", (0.0, 0.0))
+    monkeypatch.setattr(http_json, "WAITS", (0.0, 0.0))
     east = stored(settled, EASTERN)
     with busy(json.dumps(east).encode(), 2) as (url, seen):
         assert [item.id for item in abut.complete([named(settled, f"{url}/x")])][1:] == [east["id"]]
@@ -351,7 +351,7 @@ def test_a_busy_server_is_asked_again(settled: Neighbours, monkeypatch: pytest.M
 def test_a_server_that_stays_busy_or_is_gone_is_an_error_that_names_item_and_address(
     settled: Neighbours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "_WAITS", (0.0,))
+    monkeypatch.setattr(http_json, "WAITS", (0.0,))
     with busy(b"{}", 9) as (url, seen):
         item = named(settled, f"{url}/x")
         with pytest.raises(CatalogueError, match=rf"{item['id']}: {url}/x can't be read \(status 503\)"):
