@@ -320,3 +320,32 @@ def test_items_that_no_archive_has_registered_are_left_alone(tmp_path: Path) -> 
             del other["properties"][name]
         catalogue.upsert_many([other])
         assert list(differences(archive, catalogue, archive.product_ids())) == []
+
+
+def test_purge_does_not_delist_what_is_ingested_anew_at_that_moment(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ToySource(TILES[0])
+    put(place.archive, source)
+    withdraw(place.archive, source.id)
+    with place.catalogue() as other:
+        kind, real = type(other), type(other).get
+        row = other.get(source.id)
+        assert row is not None
+        changes = {"abut:store": f"{source.id}.0123456789ab.zarr", "abut:revision": 1, "abut:withdrawn": False}
+        anew = [{**row, "properties": {**row["properties"], **changes}}]
+
+        def get(self: Any, *arguments: Any) -> Any:
+            """Return what is listed, and have it replaced before it is used."""
+            found = real(self, *arguments)
+            if anew:
+                other.upsert_many([anew.pop()])
+            return found
+
+        monkeypatch.setattr(kind, "get", get)
+        [purged] = purge(place.archive, grace=NOW)
+        monkeypatch.undo()
+        assert (purged.removed, anew) == ((source.id,), [])
+        listed = other.get(source.id)
+        assert listed is not None
+        assert listed["properties"]["abut:store"] == changes["abut:store"]

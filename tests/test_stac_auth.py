@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from fastapi import FastAPI, Request
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.testclient import TestClient
 
 from services.stac.auth import (
@@ -26,10 +28,10 @@ from services.stac.auth import (
 )
 from services.stac.errors import add_handlers
 from services.stac.oidc import OidcAccess, Provider
-from tests.provider import AUDIENCE, TestProvider, new_rsa, provider
+from tests.provider import AUDIENCE, TestProvider, new_ec, new_rsa, provider
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WRITER, REGISTRAR = "a-token-for-writers", "a-token-for-registrars"
 
@@ -135,15 +137,9 @@ def idp(running: TestProvider) -> Iterator[TestProvider]:
     running.extra_keys.clear()
 
 
-def oidc(idp: TestProvider, *, leeway: float = 30, refresh_seconds: float = 0, keys_seconds: float = 600) -> OidcAccess:
-    known = Provider(
-        issuer=idp.url,
-        audience=AUDIENCE,
-        leeway=leeway,
-        refresh_seconds=refresh_seconds,
-        keys_seconds=keys_seconds,
-    )
-    return OidcAccess(provider=known)
+def oidc(idp: TestProvider, **options: float) -> OidcAccess:
+    known: dict[str, float] = {"leeway": 30, "refresh_seconds": 0, "keys_seconds": 600, **options}
+    return OidcAccess(provider=Provider(issuer=idp.url, audience=AUDIENCE, **known))
 
 
 @pytest.mark.parametrize("key", ["first", "curve"])
@@ -242,7 +238,7 @@ def test_unknown_keys_do_not_make_it_ask_all_the_time(idp: TestProvider) -> None
     idp.keys["never-published"] = new_rsa()
     token = idp.token(WRITE, key="never-published")
     for _ in range(5):
-        assert refused(access, token) == "key 'never-published' is not one of the provider's"
+        assert refused(access, token) == "key 'never-published' is not one of the provider's for RS256"
     assert idp.asked.count("/keys") == 1
 
 
@@ -279,6 +275,97 @@ def test_discovery_of_another_issuer_is_not_believed(idp: TestProvider) -> None:
 def test_keys_of_unknown_kinds_are_passed_over(idp: TestProvider) -> None:
     idp.extra_keys += [{"kty": "XYZ", "kid": "odd"}, {"kty": "RSA", "kid": "broken"}, {"kid": "nothing"}]
     assert scopes(oidc(idp), idp.token(WRITE)) == {WRITE}
+
+
+def public(key: Any, **members: Any) -> dict[str, Any]:
+    """A key as a provider publishes it, with these members and no others beside the key itself."""
+    kinds = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}
+    kind = next((made for base, made in kinds.items() if isinstance(key, base)), OKPAlgorithm)
+    published = kind.to_jwk(key.public_key(), as_dict=True)  # type: ignore[attr-defined] # as all three have
+    return {name: value for name, value in published.items() if name not in ("alg", "use", "key_ops")} | members
+
+
+def signed(idp: TestProvider, key: Any, algorithm: str, **headers: str) -> str:
+    claims = {"iss": idp.url, "aud": AUDIENCE, "exp": int(time.time()) + 600, "scope": WRITE}
+    return jwt.encode(claims, key, algorithm, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("make", "algorithms"),
+    [
+        (new_rsa, ["RS256", "RS384", "RS512", "PS256", "PS512"]),
+        (new_ec, ["ES256"]),
+        (lambda: ec.generate_private_key(ec.SECP384R1()), ["ES384"]),
+        (lambda: ec.generate_private_key(ec.SECP521R1()), ["ES512"]),
+        (ed25519.Ed25519PrivateKey.generate, ["EdDSA"]),
+    ],
+    ids=["rsa", "p256", "p384", "p521", "ed25519"],
+)
+def test_a_key_that_names_no_algorithm_signs_by_all_of_its_kind(
+    idp: TestProvider, make: Callable[[], Any], algorithms: list[str]
+) -> None:
+    key = make()
+    idp.keys.clear()
+    idp.extra_keys.append(public(key, kid="plain"))
+    access = oidc(idp)
+    for algorithm in algorithms:
+        assert scopes(access, signed(idp, key, algorithm, kid="plain")) == {WRITE}
+    assert idp.asked.count("/keys") == 1
+
+
+def test_a_key_that_names_its_algorithm_signs_by_no_other(idp: TestProvider) -> None:
+    assert "for RS512" in refused(oidc(idp), idp.token(WRITE, algorithm="RS512"))
+
+
+def test_keys_without_a_name_are_all_tried(idp: TestProvider) -> None:
+    keys = [new_rsa(), new_rsa()]
+    idp.keys.clear()
+    idp.extra_keys += [public(key) for key in keys] + [public(new_ec())]
+    access = oidc(idp)
+    for key in keys:
+        assert scopes(access, signed(idp, key, "RS256")) == {WRITE}
+    assert "Signature" in refused(access, signed(idp, new_rsa(), "RS256"))
+
+
+def test_keys_of_one_name_are_all_tried(idp: TestProvider) -> None:
+    keys = [new_rsa(), new_rsa()]
+    idp.extra_keys += [public(key, kid="twin") for key in keys]
+    access = oidc(idp)
+    for key in keys:
+        assert scopes(access, signed(idp, key, "RS256", kid="twin")) == {WRITE}
+
+
+def test_a_key_for_encryption_signs_nothing(idp: TestProvider) -> None:
+    key = new_rsa()
+    idp.extra_keys += [public(key, kid="secret", use="enc"), public(key, kid="ops", key_ops=["encrypt"])]
+    idp.extra_keys.append(public(key, kid="odd", key_ops=7))
+    for name in ("secret", "ops", "odd"):
+        assert f"key {name!r} is not one of the provider's" in refused(oidc(idp), signed(idp, key, "RS256", kid=name))
+
+
+def test_keys_of_a_provider_that_stays_away_count_no_longer(idp: TestProvider) -> None:
+    access = oidc(idp, keys_seconds=0, stale_seconds=0.2)
+    token = idp.token(WRITE)
+    assert scopes(access, token) == {WRITE}
+    idp.broken = True
+    time.sleep(0.25)
+    with pytest.raises(UnavailableError, match="can't be read"):
+        scopes(access, token)
+    idp.broken = False
+    assert scopes(access, token) == {WRITE}
+
+
+def test_documents_without_end_are_not_read_to_their_end(idp: TestProvider) -> None:
+    idp.extra_keys += [{"kty": "XYZ", "kid": "x" * 1000}] * 1100
+    with pytest.raises(UnavailableError, match="larger than 1000000 bytes"):
+        scopes(oidc(idp), idp.token(WRITE))
+
+
+def test_only_so_many_keys_are_kept(idp: TestProvider) -> None:
+    idp.extra_keys += [public(idp.keys["first"], kid=f"key-{number}") for number in range(200)]
+    access = oidc(idp)
+    scopes(access, idp.token(WRITE))
+    assert len(access._keys) == 100
 
 
 def test_a_token_s_scope_decides_over_http(idp: TestProvider) -> None:

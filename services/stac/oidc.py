@@ -9,17 +9,16 @@ from typing import Any, Final
 
 import httpx
 import jwt
+import orjson
 
 from services.stac.auth import SCOPES, InvalidTokenError, UnavailableError
-
-ALGORITHMS: Final = (
-    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
-)  # fmt: skip
-"""Algorithms that are accepted: those in which only the provider has the key that signs."""
+from services.stac.keys import ALGORITHMS, Key, keys_of
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _LARGEST: Final = 1_000_000
 """Bytes of a provider's document that are read."""
+
+_UNREADABLE: Final = (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,8 @@ class Provider:
     """Seconds by which clocks may differ."""
     keys_seconds: float = 600.0
     """For how long keys are used before they are asked for anew."""
+    stale_seconds: float = 3_600.0
+    """For how long keys are used while the provider does not answer: one that it took back must not count for ever."""
     refresh_seconds: float = 10.0
     """Least time between two requests for keys, however many unknown keys tokens name."""
     timeout: float = 5.0
@@ -46,9 +47,10 @@ class OidcAccess:
 
     provider: Provider
     """The provider."""
-    _keys: dict[str | None, jwt.PyJWK] = field(default_factory=dict)
+    _keys: tuple[Key, ...] = ()
     _read: float = float("-inf")
     _asked: float = float("-inf")
+    _trouble: str = ""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def scopes(self, token: str) -> frozenset[str]:
@@ -60,81 +62,97 @@ class OidcAccess:
             If it is no token, is not signed by the provider with an asymmetric algorithm, has expired or is not
             valid yet, or is for someone else.
         UnavailableError
-            If the provider does not answer and its keys are not known.
+            If the provider does not answer, and its keys are not known or were read too long ago.
         """
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidTokenError("not a JSON Web Token") from error
-        algorithm = header.get("alg")
+        algorithm, name = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS:
             raise InvalidTokenError(f"algorithm {algorithm!r} is not accepted")
-        key = await self._key(header.get("kid"))
-        try:
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=self.provider.audience,
-                issuer=self.provider.issuer,
-                leeway=self.provider.leeway,
-                options={"require": ["exp", "iss", "aud"]},
-            )
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
-            raise InvalidTokenError(str(error)) from error
-        return _scopes(claims)
-
-    async def _key(self, name: Any) -> jwt.PyJWK:
         if name is not None and not isinstance(name, str):
             raise InvalidTokenError("kid is no text")
+        return _scopes(self._claims(token, algorithm, await self._possible(name, algorithm)))
+
+    def _claims(self, token: str, algorithm: str, keys: tuple[Key, ...]) -> dict[str, Any]:
+        """Return what a token says; one of these keys must have signed it."""
+        refused = InvalidTokenError("no key of the provider is for its algorithm")
+        for key in keys:
+            try:
+                claims: dict[str, Any] = jwt.decode(
+                    token,
+                    key.public,
+                    algorithms=[algorithm],
+                    audience=self.provider.audience,
+                    issuer=self.provider.issuer,
+                    leeway=self.provider.leeway,
+                    options={"require": ["exp", "iss", "aud"]},
+                )
+            except jwt.InvalidSignatureError as error:
+                refused = InvalidTokenError(str(error))  # another of them may have signed it
+            except (jwt.PyJWTError, ValueError, TypeError) as error:
+                raise InvalidTokenError(str(error)) from error
+            else:
+                return claims
+        raise refused
+
+    async def _possible(self, name: str | None, algorithm: str) -> tuple[Key, ...]:
+        """Return the keys that may have signed a token; asks the provider where they are old, or none is known."""
+        age, known = time.monotonic() - self._read, self._matching(name, algorithm)
+        # While one request asks for keys, others go on with those that may still be used.
+        usable = self.provider.stale_seconds if self._lock.locked() else self.provider.keys_seconds
+        if known and age <= usable:
+            return known
         async with self._lock:  # one request for keys, however many tokens wait for it
-            now = time.monotonic()
-            old = now - self._read > self.provider.keys_seconds
-            if (old or self._known(name) is None) and now - self._asked > self.provider.refresh_seconds:
-                self._asked = now
-                try:
-                    self._keys = await self._published()
-                    self._read = now
-                except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError, jwt.PyJWTError) as error:
-                    if self._known(name) is None:
-                        raise UnavailableError(f"the keys of {self.provider.issuer} can't be read: {error}") from error
-            found = self._known(name)
-        if found is None:
-            if not self._keys:
-                raise UnavailableError(f"the keys of {self.provider.issuer} can't be read")
-            raise InvalidTokenError(f"key {name!r} is not one of the provider's")
-        return found
+            await self._refresh(name, algorithm)
+            if time.monotonic() - self._read > self.provider.stale_seconds:
+                self._keys = ()
+                raise UnavailableError(f"the keys of {self.provider.issuer} can't be read: {self._trouble}")
+            known = self._matching(name, algorithm)
+            if not known and self._trouble:
+                raise UnavailableError(f"the keys of {self.provider.issuer} can't be read: {self._trouble}")
+        if not known:
+            raise InvalidTokenError(f"key {name!r} is not one of the provider's for {algorithm}")
+        return known
 
-    def _known(self, name: str | None) -> jwt.PyJWK | None:
-        """Return the key of a name; a token may leave it out if there is only one."""
-        if name is None:
-            return next(iter(self._keys.values())) if len(self._keys) == 1 else None
-        return self._keys.get(name)
+    async def _refresh(self, name: str | None, algorithm: str) -> None:
+        """Ask for keys, unless another request has just done so."""
+        now = time.monotonic()
+        if now - self._read <= self.provider.keys_seconds and self._matching(name, algorithm):
+            return
+        if now - self._asked <= self.provider.refresh_seconds:
+            return
+        self._asked = now
+        try:
+            self._keys = keys_of(await self._published())  # whole: what is no longer published no longer counts
+        except _UNREADABLE as error:
+            self._trouble = str(error) or type(error).__name__
+        else:
+            self._read, self._trouble = now, ""
 
-    async def _published(self) -> dict[str | None, jwt.PyJWK]:
+    def _matching(self, name: str | None, algorithm: str) -> tuple[Key, ...]:
+        """Return the keys of a name that sign by an algorithm; a token that names none may be of any."""
+        return tuple(key for key in self._keys if algorithm in key.algorithms and name in (None, key.name))
+
+    async def _published(self) -> Any:
         issuer = self.provider.issuer
         async with httpx.AsyncClient(timeout=self.provider.timeout, follow_redirects=False) as client:
             discovery = await _document(client, issuer.rstrip("/") + _DISCOVERY)
             if discovery["issuer"] != issuer:
                 raise ValueError(f"its discovery document is of issuer {discovery['issuer']!r}")
-            published = await _document(client, discovery["jwks_uri"])
-        keys: dict[str | None, jwt.PyJWK] = {}
-        for one in published["keys"]:
-            if one.get("kty") == "oct" or one.get("use", "sig") != "sig":
-                continue
-            try:
-                keys[one.get("kid")] = jwt.PyJWK.from_dict(one)
-            except jwt.PyJWTError:
-                continue  # of a kind that this version does not know: not usable, as the others are
-        return keys
+            return (await _document(client, discovery["jwks_uri"]))["keys"]
 
 
 async def _document(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    answer = await client.get(url)
-    answer.raise_for_status()
-    if len(answer.content) > _LARGEST:
-        raise ValueError(f"{url} is too large")
-    document = answer.json()
+    read = bytearray()
+    async with client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        async for part in answer.aiter_bytes():
+            read += part
+            if len(read) > _LARGEST:
+                raise ValueError(f"{url} is larger than {_LARGEST} bytes")
+    document = orjson.loads(read)
     if not isinstance(document, dict):
         raise TypeError(f"{url} is no JSON object")
     return document
