@@ -32,7 +32,7 @@ PROVENANCE: Final = {
 
 def coordinates(source: BlockSource, window: Bounds, resolution: int, bands: Sequence[Band]) -> dict[str, Any]:
     """Return the coordinates of a dataset of some ground, at a pixel size, of some bands."""
-    return {**place(window, resolution), **_times(source.slots, bands), **_products(source, window)}
+    return {**place(window, resolution), **times(source.slots, bands), **_products(source, window)}
 
 
 def place(window: Bounds, resolution: int) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def angle_attributes(body: str, kind: str) -> dict[str, Any]:
     return {"standard_name": f"{body}_{kind}_angle", "long_name": f"{whose} {kind} angle", "units": "degree"}
 
 
-def _times(slots: Sequence[Slot], bands: Sequence[Band]) -> dict[str, Any]:
+def times(slots: Sequence[Slot], bands: Sequence[Band]) -> dict[str, Any]:
+    """Return the coordinates that say when steps are, and how DN become reflectance."""
     moments = [slot.time.astimezone(UTC).replace(tzinfo=None) for slot in slots]
     offsets = [[slot.radio_add_offset.get(band.name, 0) for band in bands] for slot in slots]
     about = {"standard_name": "time", "long_name": "Start of the datatake, UTC", "axis": "T"}

@@ -62,7 +62,7 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
     sources : sequence of BlockSource
         One of each zone, the request's own first; their steps are datatakes, or solar days if `shift` is given.
     shift : timedelta, optional
-        Solar time less UTC, see `abut.steps.solar_shift`: steps of the same solar day are one.
+        Solar time less UTC, see `abut.across.solar_shift`: steps of the same solar day are one.
 
     Returns
     -------

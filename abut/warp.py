@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from pyproj import CRS, Geod
 
+from abut.errors import BadRequestError
 from abut.ground import project
 from abut.lattice import GRID_STEP, Bounds, Zone
 from abut.tiling import tiles_touching
@@ -60,8 +61,8 @@ class Warp:
 
     Raises
     ------
-    ValueError
-        If the method is not one of `REACH`.
+    BadRequestError
+        If the method is not one of `REACH`, or the target has no coordinate system.
     """
 
     target: GeoBox
@@ -75,7 +76,9 @@ class Warp:
 
     def __post_init__(self) -> None:
         if self.resampling not in REACH:
-            raise ValueError(f"resampling {self.resampling!r} is not one of {', '.join(REACH)}")
+            raise BadRequestError(f"resampling {self.resampling!r} is not one of {', '.join(REACH)}")
+        if self.target.crs is None:
+            raise BadRequestError(f"the GeoBox {self.target.boundingbox} has no coordinate system")
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -282,13 +285,12 @@ def _pixel_size(target: GeoBox) -> tuple[float, float]:
     lon, lat = project(_system(target), CRS.from_epsg(4326), x, y)
     _, _, metres = Geod(ellps="WGS84").inv(lon[::2], lat[::2], lon[1::2], lat[1::2])
     if not np.isfinite(metres).all() or not (metres > 0).all():
-        raise ValueError(f"the centre of the GeoBox {target.boundingbox} is not on the ground")
+        raise BadRequestError(f"the centre of the GeoBox {target.boundingbox} is not on the ground")
     return float(metres[0]), float(metres[1])
 
 
 def _system(target: GeoBox) -> CRS:
-    if target.crs is None:
-        raise ValueError(f"the GeoBox {target.boundingbox} has no coordinate system")
+    assert target.crs is not None  # noqa: S101 - looked at before
     return target.crs.proj
 
 
