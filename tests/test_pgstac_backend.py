@@ -79,9 +79,11 @@ def test_what_is_written_through_the_api_is_found_at_once(url: str) -> None:
         changed = {**THING, "properties": {**THING["properties"], "title": "Changed"}}
         assert await backend.upsert([changed]) == 1
         assert json.loads(await backend.item(PLOTS, "thing-1", PLACES) or b"") == served(changed, PLACES)
-        assert await backend.remove(PLOTS, "thing-1")
-        assert not await backend.remove(PLOTS, "thing-1")
-        await backend.put_collection({**COLLECTION, "id": "more"})
+        assert not await backend.remove_if(THING)
+        assert await backend.remove_if(changed)
+        assert not await backend.remove_if(changed)
+        assert await backend.put_collection_if({**COLLECTION, "id": "more"}, None)
+        assert not await backend.put_collection_if({**COLLECTION, "id": "more"}, None)
         assert [one["id"] for one in await backend.collections()] == ["more", PLOTS, COLLECTION_ID]
         assert await backend.remove_collection("more")
         assert not await backend.remove_collection("more")
@@ -159,7 +161,7 @@ def test_connections_that_the_server_ends_are_made_anew(url: str) -> None:
         assert (await backend.search(Search(), PLACES)).matched == 1
         assert await backend.upsert([THING]) == 1
         await anyio.to_thread.run_sync(terminate, url)
-        assert await backend.remove(PLOTS, "thing-1")
+        assert await backend.remove_if(THING)
         await backend.ready()
 
     run(PgstacBackend(url), work)

@@ -114,14 +114,18 @@ def test_new_items_are_added_all_or_none(path: Path) -> None:
         assert await backend.insert([numbered(1), numbered(2)]) == []
         assert await backend.stored(L1C, "S2-000002") is not None
         assert await backend.upsert([numbered(1), numbered(3)]) == 2
-        assert await backend.remove(L1C, "S2-000001")
-        assert not await backend.remove(L1C, "S2-000001")
+        assert not await backend.remove_if(numbered(1, platform="another"))
+        listed = await backend.stored(L1C, "S2-000001")
+        assert listed is not None
+        assert await backend.remove_if(listed)
+        assert not await backend.remove_if(listed)
 
 
 def test_collections_come_and_go(path: Path) -> None:
     @running(path)
     async def _(backend: SqliteBackend) -> None:
-        await backend.put_collection({**COLLECTION, "id": "more"})
+        assert await backend.put_collection_if({**COLLECTION, "id": "more"}, None)
+        assert not await backend.put_collection_if({**COLLECTION, "id": "more"}, None)
         assert [one["id"] for one in await backend.collections()] == ["more", PLOTS, L1C]
         assert await backend.remove_collection(PLOTS)
         assert not await backend.remove_collection(PLOTS)
@@ -207,7 +211,7 @@ def test_clients_that_go_leave_no_connection_behind(path: Path) -> None:
         async with anyio.create_task_group() as group:
             for _ in range(20):
                 group.start_soon(backend.search, Search(), PLACES)
-        assert await backend.remove(L1C, SCENE[0]["id"])
+        assert await backend.remove_if(await backend.stored(L1C, SCENE[0]["id"]) or {})
 
 
 def test_request_that_gets_no_turn_is_refused(path: Path) -> None:

@@ -250,10 +250,6 @@ class PgstacBackend:
         """Add items, all or none; return the ids that are listed already."""
         return await self._write(lambda catalogue: catalogue.insert(items))
 
-    async def remove(self, collection: str, item: str) -> bool:
-        """Take an item out; return whether it was listed."""
-        return await self._write(lambda catalogue: catalogue.remove(item, collection))
-
     async def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
         """Replace an item if it is still stored as expected."""
         return await self._write(lambda catalogue: catalogue.replace_if(item, expected))
@@ -265,10 +261,6 @@ class PgstacBackend:
     async def put_collection_if(self, collection: Mapping[str, Any], expected: Mapping[str, Any] | None) -> bool:
         """Put a collection if the one of its id is still as expected (None: there is none); return whether it was."""
         return await self._write(lambda catalogue: catalogue.put_collection_if(collection, expected))
-
-    async def put_collection(self, collection: Mapping[str, Any]) -> None:
-        """Add a collection, or replace the one of its id."""
-        await self._write(lambda catalogue: catalogue.put_collection(collection))
 
     async def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
         """Take a collection and its items out, or only if it has none; return whether that was done."""

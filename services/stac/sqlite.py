@@ -145,10 +145,6 @@ class SqliteBackend:
 
         return await self._write(write)
 
-    async def remove(self, collection: str, item: str) -> bool:
-        """Take an item out; return whether it was listed."""
-        return await self._write(_in_transaction(lambda connection: writing.remove(connection, collection, item)))
-
     async def replace_if(self, item: Mapping[str, Any], expected: Mapping[str, Any]) -> Outcome:
         """Replace an item if it is still stored as expected."""
         return await self._write(_in_transaction(lambda connection: writing.replace_if(connection, item, expected)))
@@ -162,10 +158,6 @@ class SqliteBackend:
         return await self._write(
             _in_transaction(lambda connection: writing.put_collection_if(connection, collection, expected))
         )
-
-    async def put_collection(self, collection: Mapping[str, Any]) -> None:
-        """Add a collection, or replace the one of its id."""
-        await self._write(_in_transaction(lambda connection: writing.put_collection(connection, collection)))
 
     async def remove_collection(self, collection: str, *, empty: bool = False) -> bool:
         """Take a collection and its items out, or only if it has none; return whether that was done."""
