@@ -323,8 +323,11 @@ def _batches(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Map
     collection, size = "", 0
     for item in items:
         if not item.get("id") or not item.get("collection"):
-            raise ValueError(f"item {item.get('id')!r} has no id or no collection")
-        more = len(json.dumps(item, separators=(",", ":")))
+            raise ValueError(f"item id {item.get('id')!r}, collection {item.get('collection')!r}: both are needed")
+        try:
+            more = len(json.dumps(item, separators=(",", ":"), allow_nan=False))
+        except ValueError as error:
+            raise ValueError(f"item {item['id']}: is not JSON that can be sent ({error})") from error
         full = len(batch) == BATCH or size + more > BATCH_BYTES
         if batch and (full or item["collection"] != collection or item["id"] in names):
             yield collection, batch

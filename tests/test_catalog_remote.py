@@ -223,7 +223,7 @@ def test_collections_are_added_replaced_and_removed(remote: RemoteCatalogue, own
         ({"collection": "none"}, "no collection 'none'"),
         ({"id": "a/b"}, "id: 'a/b': not a name"),
         ({"properties": {}}, "properties.datetime: missing"),
-        ({"collection": None}, "has no id or no collection"),
+        ({"collection": None}, "both are needed"),
     ],
 )
 def test_what_is_no_item_is_a_value_error(

@@ -225,6 +225,28 @@ def test_a_service_says_which_archive_it_serves_and_others_do_not_register_there
             assert catalogue.ids() == {ONE.id}
 
 
+def test_an_archive_moves_behind_the_service_that_serves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ABUT_CATALOGUE_TOKEN", REGISTRAR)
+    archive = create_archive(tmp_path / "archive")
+    put(archive, ONE)
+    behind, writing = archive.catalogue_url, {"transactions": True, "register_tokens": REGISTRAR}
+    with live(create_app(load_settings(archive=archive.store.url, **writing))) as url:
+        where = ("--archive", archive.store.url)
+        assert run(["catalog", "migrate", *where, "--to", f"{url}/stac", "--switch"]) == 0
+        put(open_archive(archive.store), OTHER)
+        assert check(open_archive(archive.store)) == []
+    with pytest.raises(InvalidArchiveError, match="ABUT_CATALOGUE names that behind it"):
+        create_app(load_settings(archive=archive.store.url, **writing))
+    settings = load_settings(archive=archive.store.url, catalogue=behind, **writing)
+    require_catalogue(settings)
+    with live(create_app(settings)) as url:
+        found = httpx.get(f"{url}/stac/search").json()["features"]
+        assert {one["id"] for one in found} == {ONE.id, OTHER.id}
+    assert capfd.readouterr().err == ""
+
+
 # --- one rule for ABUT_CATALOGUE ------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import pystac
 import pytest
 from pystac.extensions.version import ignore_deprecated
 
-from abut.archive import create_archive
+from abut.archive import open_archive, switch_catalogue
 from cli.main import run
 from cli.search import interval
 from tests.listed import Listed, make_listed
@@ -190,8 +190,9 @@ def test_archives_whose_catalogue_is_in_postgresql_are_searched_and_exported_ali
 def test_an_archive_whose_catalogue_is_an_api_is_searched_there(
     service: str, tmp_path: Path, listed: Listed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    create_archive(tmp_path / "archive", catalogue=service)
-    assert ids(capsys, "--archive", str(tmp_path / "archive"), "--sortby", "id") == listed.live
+    archive = open_archive(shutil.copytree(listed.url, tmp_path / "archive"))
+    switch_catalogue(archive, service)
+    assert ids(capsys, "--archive", archive.store.url, "--sortby", "id") == listed.live
 
 
 def test_an_archive_without_catalogue_is_searched_by_its_items(
