@@ -1,0 +1,217 @@
+"""One request to an archive: what it is read from, and the cube that is made of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from abut.asked import Options, filter_of, limit_of, wish_of
+from abut.cube import make_cube
+from abut.errors import BadRequestError, NoDataError, ProductNotFoundError
+from abut.finding import read_item
+from abut.ground import ground_in, neighbour_zones
+from abut.lattice import Bounds
+from abut.period import Period, parse_period
+from abut.reading import snapped_out
+from abut.view import select
+from abut.window import geobox_of, geobox_window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import xarray as xr
+    from odc.geo.geobox import GeoBox
+
+    from abut.across import Neighbour
+    from abut.archive import Archive
+    from abut.blocks import BlockSource
+    from abut.finding import Finder
+    from abut.lattice import Zone
+    from abut.view import View
+
+_FILTERS: Final = ("baseline", "ids", "tiles", "max_cloud_cover", "relative_orbit", "datatake", "predicate", "cql2")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request is read from; nothing but ledgers and items was read for it."""
+
+    window: Bounds
+    """The ground."""
+    source: BlockSource
+    """Blocks of the zone."""
+    neighbours: tuple[Neighbour, ...]
+    """Other zones that take part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of an archive, whatever the ground."""
+
+    archive: Archive
+    """The archive."""
+    finder: Finder
+    """What finds products in it."""
+    options: Options
+    """What a user asked for."""
+    product: str | None = None
+    """Product whose strip is overlaid first."""
+
+    def plan(self, window: Bounds) -> Plan:
+        """Find out what a window is read from; errors as `abut.connection.Connection.tile`."""
+        outer, across = snapped_out(window), self.options.get("across")
+        own = self._select(outer, self.product)
+        others = self._others(outer) if across is None or across else []
+        source, neighbours = self._joined(own, others)
+        if not source.slots:
+            self._found_nothing(f"{outer.left} {outer.bottom} {outer.right} {outer.top} of {outer.zone}")
+        return Plan(window, source, neighbours)
+
+    def cube(self, window: Bounds, about: Mapping[str, Any]) -> xr.Dataset | xr.DataTree:
+        """Return a window of a zone, with further attributes."""
+        wish, options = wish_of(self.options), self.options
+        plan = self.plan(window)
+        return make_cube(
+            plan.source,
+            window,
+            wish,
+            chunks=options.get("chunks"),
+            neighbours=plan.neighbours,
+            resampling=self._resampling,
+            store=self.archive.store,
+            threads=options.get("threads"),
+            on_block=options.get("on_block"),
+            limit=limit_of(options),
+            attributes={"archive": self.archive.store.url, **about},
+        )
+
+    def on_geobox(self, geobox: GeoBox) -> xr.Dataset | xr.DataTree:
+        """Return exactly the pixels of a GeoBox."""
+        window = geobox_window(geobox)
+        if window is None:
+            return self._projected(geobox)
+        size, asked = int(geobox.affine.a), self.options.get("resolution")
+        if asked not in (None, size):
+            raise BadRequestError(f"resolution {asked} is not the GeoBox's, which is {size}")
+        options: Options = {**self.options, "resolution": size}
+        return Request(self.archive, self.finder, options, self.product).cube(window, {})
+
+    @property
+    def _resampling(self) -> str:
+        return self.options.get("resampling", "nearest")
+
+    @property
+    def _by_day(self) -> bool:
+        return self.options.get("group") == "solar_day"
+
+    def _projected(self, geobox: GeoBox) -> xr.Dataset:
+        """Return the pixels of a GeoBox that is not on the grid of a zone."""
+        from abut.across import join  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.projected import make_projected_cube  # noqa: PLC0415 - as above
+
+        options, wish = self.options, wish_of(self.options)
+        if options.get("resolution") is not None or options.get("across") is False:
+            raise BadRequestError(
+                "a GeoBox that is not on the grid of a zone takes neither resolution nor across=False"
+            )
+        joined = join(geobox, wish.bands, self._select, resampling=self._resampling, solar_day=self._by_day)
+        if not joined.slots:
+            self._found_nothing(f"{geobox.boundingbox.bbox} of {geobox.crs}")
+        return make_projected_cube(
+            joined,
+            geobox,
+            wish,
+            chunks=options.get("chunks"),
+            resampling=self._resampling,
+            threads=options.get("threads"),
+            on_block=options.get("on_block"),
+            limit=limit_of(options),
+            attributes={"archive": self.archive.store.url},
+        )
+
+    def _select(self, window: Bounds, product: str | None = None) -> View:
+        return select(
+            self.archive,
+            self.finder,
+            window,
+            parse_period(self.options.get("datetime")),
+            wanted=filter_of(self.options),
+            product=product,
+            baseline=self.options.get("baseline"),
+            group=self.options.get("group", "datatake"),
+        )
+
+    def _others(self, window: Bounds) -> list[View]:
+        """Plan the zones beside a window's that have something there, nearest first."""
+        found = []
+        for zone in neighbour_zones(window):
+            ground = self._needed(window, zone)
+            view = None if ground is None else self._select(ground)
+            if view is not None and view.slots:
+                found.append(view)
+        return found
+
+    def _needed(self, window: Bounds, zone: Zone) -> Bounds | None:
+        """Return the ground of another zone that a window may be filled from."""
+        if ground_in(zone, window) is None:
+            return None  # said without what the extras bring
+        from abut.across import needed  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+
+        wish = wish_of(self.options)
+        sizes = [wish.resolution] if wish.resolution else sorted({band.resolution for band in wish.bands})
+        grounds = [needed(geobox_of(window, size), zone, wish.at(size), self._resampling) for size in sizes]
+        found = [ground for ground in grounds if ground is not None]
+        return _around(found) if found else None
+
+    def _joined(self, own: View, others: Sequence[View]) -> tuple[BlockSource, tuple[Neighbour, ...]]:
+        """Give the zones of a request one time axis."""
+        if not others:
+            return own, ()
+        from abut.across import Neighbour, solar_shift  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.timeline import align  # noqa: PLC0415 - only across zones
+
+        shift = solar_shift(geobox_of(own.window, 60)) if self._by_day else None
+        first, *rest = align([own, *others], shift)
+        return first, tuple(Neighbour(source, view.window) for source, view in zip(rest, others, strict=True))
+
+    def _found_nothing(self, place: str) -> None:
+        """Complain, unless an empty cube will do."""
+        if self.options.get("empty", False):
+            return
+        period = parse_period(self.options.get("datetime"))
+        asked = {name: value for name in _FILTERS if (value := self.options.get(name)) is not None}
+        filters = "".join(f", {name} {value!r}" for name, value in asked.items())
+        when = "at any time" if period == Period() else f"in {period}"
+        raise NoDataError(f"{self.archive.store.url}: no product {when} on {place}{filters}")
+
+
+def of_datatake(archive: Archive, product_id: str, options: Options) -> Options:
+    """Return options that ask for the datatake of a product alone.
+
+    Raises
+    ------
+    BadRequestError
+        If they ask for a time or datatake already.
+    ProductNotFoundError
+        If there is no such product.
+    """
+    for name in ("datetime", "datatake"):
+        if options.get(name) is not None:
+            raise BadRequestError(f"{name}={options.get(name)!r}: a neighbourhood is of its product's datatake")
+    item = read_item(archive.store, product_id.removesuffix(".SAFE"))
+    if item is None:
+        raise ProductNotFoundError(f"{archive.store.url}: no product {product_id!r}")
+    start = datetime.fromisoformat(item["properties"]["datetime"]).astimezone(UTC)
+    taken = Period(start, start + timedelta(microseconds=1))
+    return {**options, "datetime": taken, "datatake": item["properties"]["s2:datatake_id"]}
+
+
+def _around(grounds: Sequence[Bounds]) -> Bounds:
+    return Bounds(
+        grounds[0].zone,
+        min(ground.left for ground in grounds),
+        min(ground.bottom for ground in grounds),
+        max(ground.right for ground in grounds),
+        max(ground.top for ground in grounds),
+    )
