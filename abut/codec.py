@@ -85,6 +85,18 @@ def zarr_codecs(profile: str = "default") -> dict[str, Any]:
     return {"compressors": BloscCodec(typesize=2, cname="zstd", clevel=3, shuffle="shuffle")}
 
 
+def zarr_codecs_for(dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return how arrays other than bands are declared: blosc (zstd 3, shuffle), in every profile."""
+    from zarr.codecs import BloscCodec  # noqa: PLC0415 - zarr is slow to import
+
+    return {"compressors": BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=3, shuffle="shuffle")}
+
+
+def encode_values(values: NDArray[Any]) -> bytes:
+    """Encode a chunk of an array that is declared by `zarr_codecs_for`; little-endian, C order."""
+    return bytes(_BLOSC.encode(np.ascontiguousarray(values, values.dtype.newbyteorder("<"))))
+
+
 def _is_dense(profile: str) -> bool:
     if profile not in PROFILES:
         raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")

@@ -108,7 +108,7 @@ def select(
         if plan.holders:
             slots.append(slot_of(plan.holders))
             plans.append(plan)
-            requests.append(tuple(_Request(one.layer, tuple(held.product for held in one.chosen)) for one in step))
+            requests.append(tuple(_request(one) for one in step))
     return View(archive, window, tuple(slots), notes, tuple(plans), tuple(requests), own)
 
 
@@ -168,6 +168,23 @@ class View:
         """
         return self._plans[slot].parts(block)
 
+    @property
+    def chosen(self) -> tuple[tuple[str, ...], ...]:
+        """For each step the stores of the products that were chosen: ``<id>.<attempt>.zarr``, sorted.
+
+        They, and what others hold for them, decide each pixel; who holds which block may change without any of that.
+        """
+        return tuple(
+            tuple(sorted(prefix for request in requests for prefix in request.prefixes)) for requests in self._requests
+        )
+
+    def gone(self) -> tuple[str, ...]:
+        """Return the ids of products that were chosen and have been withdrawn since, sorted."""
+        requests = [request for requests in self._requests for request in requests]
+        found = _found_again(self.store, requests)
+        live = {held.product for some in found.values() for one in some for held in one.chosen}
+        return tuple(sorted({name for request in requests for name in request.products} - live))
+
     def renewed(self) -> View:
         """Plan again from the ledgers as they are now, for the products that were chosen then.
 
@@ -196,6 +213,13 @@ class _Request:
 
     layer: Layer
     products: tuple[str, ...]
+    prefixes: tuple[str, ...]
+
+
+def _request(found: Found) -> _Request:
+    return _Request(
+        found.layer, tuple(held.product for held in found.chosen), tuple(held.prefix for held in found.chosen)
+    )
 
 
 def _found_again(store: Store, requests: list[_Request]) -> dict[_Request, list[Found]]:

@@ -15,9 +15,10 @@ from pyproj import CRS
 from zarr.storage import MemoryStore
 
 from abut import layout
-from abut.codec import zarr_codecs
+from abut.codec import zarr_codecs, zarr_codecs_for
+from abut.georeference import georeference
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS
-from ingest.attributes import HELD_ONLY, band_attributes, georeference, multiscales, root_attributes
+from ingest.attributes import HELD_ONLY, band_attributes, multiscales, root_attributes
 from ingest.overviews import CHUNK, reductions
 
 if TYPE_CHECKING:
@@ -244,9 +245,3 @@ class Tree:
             self.root.require_group(group).attrs["coordinates"] = (
                 "spatial_ref"  # to xarray a coordinate, not a variable
             )
-
-
-def zarr_codecs_for(dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return how arrays other than bands are encoded: blosc (zstd 3, shuffle)."""
-    codec = zarr.codecs.BloscCodec(typesize=dtype.itemsize, cname="zstd", clevel=3, shuffle="shuffle")
-    return {"compressors": codec}

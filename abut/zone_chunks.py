@@ -1,0 +1,193 @@
+"""The chunks of a zone view: objects of products where one product holds a block, made on demand else."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from abut.codec import encode_block, encode_values
+from abut.lattice import BLOCK_SIZE
+from abut.pixels import block_pixels
+from abut.reading import suppliers_of
+from abut.view_masks import supplied
+from abut.zone_layout import AXIS_BLOCKS, AxisChunk, BandChunk, MaskChunk, SourceChunk
+from abut.zone_metadata import product_names
+
+if TYPE_CHECKING:
+    from abut.blocks import BlockSource, Part, Slot
+    from abut.lattice import Block, Zone
+    from abut.store import Store
+    from abut.zone_layout import Chunk, ZoneLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was asked of a zone view so far."""
+
+    passed: int = 0
+    """Blocks of a band that one product holds: its object's bytes as they are."""
+    merged: int = 0
+    """Blocks of a band that several hold: merged and encoded anew."""
+    absent: int = 0
+    """Blocks that nobody holds."""
+    masks: int = 0
+    """Blocks of masks, encoded anew."""
+
+
+class Current:
+    """The newest plan of a source, which all readers share: one of them plans again, the others get what it found."""
+
+    def __init__(self, source: BlockSource) -> None:
+        self._source = source
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[Current], tuple[BlockSource]]:
+        """Pickle the plan without the lock."""
+        return Current, (self._source,)
+
+    @property
+    def source(self) -> Planned:
+        """The newest plan; planning it again plans for all."""
+        return Planned(self._source, self)
+
+    def renew(self, stale: BlockSource) -> BlockSource:
+        """Return a newer plan than one by which an object was missing; the same if nothing changed."""
+        with self._lock:
+            if self._source is stale:
+                renewed = stale.renewed()
+                if renewed != stale:
+                    self._source = renewed
+            return self._source
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan that is shared; it is an `abut.blocks.BlockSource`."""
+
+    plan: BlockSource
+    """The plan itself."""
+    current: Current = field(compare=False, repr=False)
+    """Who has the newest one."""
+
+    @property
+    def store(self) -> Store:
+        """Where the objects are."""
+        return self.plan.store
+
+    @property
+    def profile(self) -> str:
+        """How they are encoded, see `abut.codec`."""
+        return self.plan.profile
+
+    @property
+    def zone(self) -> Zone:
+        """The zone."""
+        return self.plan.zone
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Steps in time, in their order."""
+        return self.plan.slots
+
+    def parts(self, slot: int, block: Block) -> tuple[Part, ...]:
+        """Holders of a block at a step, in the order in which they are overlaid: the first DN > 0 wins."""
+        return self.plan.parts(slot, block)
+
+    def renewed(self) -> Planned:
+        """Plan again, for all who share it."""
+        return Planned(self.current.renew(self.plan), self.current)
+
+
+class ZoneChunks:
+    """Makes the chunks of a zone view.
+
+    Parameters
+    ----------
+    source : BlockSource
+        Who holds the blocks; of the whole zone.
+    layout : ZoneLayout
+        Which arrays there are.
+    store : Store
+        The archive that the products are in, for masks.
+    """
+
+    def __init__(self, source: BlockSource, layout: ZoneLayout, store: Store) -> None:
+        self.layout = layout
+        self.store = store
+        self.current = Current(source)
+        self._first = source.slots  # plans change, the coordinate `product` does not
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[ZoneChunks], tuple[Any, ...]]:
+        """Pickle without lock and counts."""
+        return ZoneChunks, (self.current.source.plan, self.layout, self.store)
+
+    @property
+    def counts(self) -> Counts:
+        """What was asked of it so far."""
+        with self._lock:
+            return Counts(**self._counts)
+
+    def passing(self, chunk: BandChunk) -> tuple[BlockSource, str] | None:
+        """Return the plan and the key of the object that is a chunk; None if it has no holder, or several."""
+        plan = self.current.source.plan
+        parts = plan.parts(chunk.slot, chunk.block)
+        return (plan, parts[0].key(chunk.band)) if len(parts) == 1 else None
+
+    def held(self, chunk: Chunk) -> bool:
+        """Whether a chunk is there: axes are, blocks that somebody holds, and their masks."""
+        if isinstance(chunk, AxisChunk | SourceChunk):
+            return True
+        return bool(self.current.source.parts(chunk.slot, chunk.block))
+
+    def count(self, what: str) -> None:
+        """Count a chunk: passed, merged, absent or masks."""
+        with self._lock:
+            self._counts[what] += 1
+
+    def make(self, chunk: Chunk) -> bytes | None:
+        """Return a chunk that is no object; None if nobody holds the block.
+
+        Raises
+        ------
+        MissingObjectError, DigestMismatchError, UnsupportedStoreError
+            As `abut.pixels.read_bands`.
+        """
+        if isinstance(chunk, AxisChunk):
+            return self._axis(chunk)
+        if isinstance(chunk, SourceChunk):
+            return self._source(chunk)
+        source = self.current.source
+        if isinstance(chunk, MaskChunk):
+            if not source.parts(chunk.slot, chunk.block):
+                self.count("absent")
+                return None
+            self.count("masks")
+            found = supplied(source, self.store, chunk.mask, chunk.slot, chunk.block, chunk.block.bounds)
+            return encode_values(found[0])
+        pixels = block_pixels(source, chunk.slot, chunk.band, chunk.block)
+        self.count("absent" if pixels is None else "merged")
+        return None if pixels is None else encode_block(pixels, source.profile)
+
+    def _axis(self, chunk: AxisChunk) -> bytes:
+        bounds, size = self.layout.blocks.bounds, chunk.resolution
+        side = AXIS_BLOCKS * BLOCK_SIZE // size
+        centres = size * (np.arange(chunk.number * side, (chunk.number + 1) * side, dtype=np.float64) + 0.5)
+        return encode_values(bounds.left + centres if chunk.axis == "x" else bounds.top - centres)
+
+    def _source(self, chunk: SourceChunk) -> bytes:
+        names = {name: index for index, name in enumerate(product_names(self._first))}
+        table = suppliers_of(self.current.source, self.layout.blocks.bounds, _Known(names), [chunk.slot])
+        return encode_values(table)
+
+
+class _Known(dict[str, int]):
+    """Indexes of products; -2 for one that came to hold a block after the view was opened."""
+
+    def __missing__(self, name: str) -> int:
+        return -2
