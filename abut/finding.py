@@ -6,17 +6,15 @@ decides is read from the archive: ledgers say who holds what, one item per layer
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from abut import product as products
 from abut.archive import open_archive
-from abut.errors import InvalidTileError
 from abut.holdings import Held, Holdings, hull_of, in_threads, load_all, unsettled
 from abut.lattice import BlockRange
-from abut.strips import Layer, layer_of, sensed, told_by_id
+from abut.newcomers import Listing, near, newcomers_of, read_item
+from abut.strips import Layer, layer_of, sensed
 from abut.tiling import tile
 
 if TYPE_CHECKING:
@@ -25,12 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from abut.archive import Archive
-    from abut.lattice import Bounds, Zone
+    from abut.lattice import Bounds
     from abut.period import Period
     from abut.store import Store
-
-_MARGIN: Final = timedelta(days=1)
-"""By how much names may be off the start of the datatake: a strip starts up to an orbit after it, or just before."""
 
 type Item = Mapping[str, Any]
 """A STAC item as JSON values."""
@@ -127,6 +122,9 @@ class Finder(Protocol):
 class ArchiveFinder:
     """Finds products by what lies in the archive: names of ledgers, ledgers, items."""
 
+    listing: Listing = field(default_factory=Listing)
+    """Ids of the committed products, listed a moment ago."""
+
     def find(self, archive: Archive, query: Query) -> tuple[Found, ...]:
         """Return the layers with chosen products, by name.
 
@@ -141,10 +139,11 @@ class ArchiveFinder:
             what = f"an archive alone can't tell {query.wanted.cql2!r}"
             raise ValueError(f"{archive.store.url}: CQL2 needs a STAC API; {what}")
         mine = [name for name in archive.layers() if _zone_of(name) == query.window.zone.epsg]
-        likely = [name for name in mine if _near(sensed(name), query.period)]
+        likely = [name for name in mine if near(sensed(name), query.period)]
         known = load_all(archive.store, likely)
         others = [name for name in mine if name not in known]
-        newcomers = _newcomers(archive, known, others, query.window.zone, query.period)
+        names = self.listing.ids(archive)
+        newcomers = newcomers_of(archive.store, names, known, others, query)
         return gathered(archive.store, known, newcomers, query)
 
 
@@ -162,7 +161,8 @@ def gathered(
     blocks = BlockRange.around(query.window)
     members = {name: list(holdings.members.values()) for name, holdings in known.items()}
     for item in newcomers:
-        members.setdefault(item["properties"]["abut:layer"], []).append(_newcomer(store, item))
+        held = unsettled(item, f"{store.url}/{products.item_key(item['id'])}")
+        members.setdefault(item["properties"]["abut:layer"], []).append(held)
     candidates = {
         name: touching
         for name, some in sorted(members.items())
@@ -180,13 +180,6 @@ def gathered(
         for layer, some in taken
         if (mine := tuple(sorted((one for one in some if one.prefix in chosen), key=lambda one: one.product)))
     )
-
-
-def read_item(store: Store, product: str) -> dict[str, Any] | None:
-    """Return the item of a committed product; None if there is none (any more)."""
-    found = store.read(products.item_key(product))
-    item = json.loads(found.data) if found else None
-    return None if item is None or products.is_tombstone(item) else item
 
 
 def locate(url: str | os.PathLike[str]) -> tuple[Archive, Finder]:
@@ -215,13 +208,6 @@ def locate(url: str | os.PathLike[str]) -> tuple[Archive, Finder]:
 def _zone_of(layer: str) -> int | None:
     epsg = layer.partition(".")[0]
     return int(epsg) if epsg.isdecimal() else None
-
-
-def _near(moment: datetime | None, period: Period | None) -> bool:
-    """Whether a time that a name states is in a period, or near; what states none may be."""
-    if moment is None or period is None:
-        return True
-    return moment + _MARGIN >= period.start and moment - _MARGIN < period.end
 
 
 def _within(moment: datetime, period: Period | None) -> bool:
@@ -265,44 +251,3 @@ def _chosen(store: Store, members: list[Held], wanted: Filter) -> frozenset[str]
     return frozenset(
         one.prefix for one, item in zip(members, items, strict=True) if item is not None and wanted.takes_item(item)
     )
-
-
-def _newcomer(store: Store, item: Item) -> Held:
-    return unsettled(item, f"{store.url}/{products.item_key(item['id'])}")
-
-
-def _newcomers(
-    archive: Archive, known: Mapping[str, Holdings], others: list[str], zone: Zone, period: Period | None
-) -> list[dict[str, Any]]:
-    """Return items of committed products that no ledger knows, or knows only under an older attempt."""
-    listed = _prefixes(known.values())
-    names = [
-        name for name in archive.item_ids() if not listed.get(name, ("", False))[1] and _likely(name, zone, period)
-    ]
-    if any(told_by_id(name)[1] is None for name in names):  # ids that tell no time: of layers of other times, mostly
-        listed |= _prefixes(load_all(archive.store, others).values())
-        names = [name for name in names if not listed.get(name, ("", False))[1]]
-    items = in_threads(archive.store, lambda name: read_item(archive.store, name), names)
-    return [
-        item
-        for item in items
-        if item is not None
-        and item["properties"]["abut:store"] != listed.get(item["id"], ("", False))[0]
-        and item["properties"].get("proj:code") == str(zone)
-    ]
-
-
-def _prefixes(known: Iterable[Holdings]) -> dict[str, tuple[str, bool]]:
-    """Return the attempt of each member, and whether it is live."""
-    return {one.product: (one.prefix, one.live) for holdings in known for one in holdings.members.values()}
-
-
-def _likely(product: str, zone: Zone, period: Period | None) -> bool:
-    """Whether a product's id permits that it is of a zone and period."""
-    name, start = told_by_id(product)
-    if not _near(start, period):
-        return False
-    try:
-        return name is None or tile(name).zone == zone
-    except InvalidTileError:
-        return True

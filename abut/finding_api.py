@@ -8,10 +8,11 @@ from urllib.parse import urljoin, urlsplit
 
 from abut.archive import KEY, open_archive
 from abut.errors import CatalogueError, InvalidArchiveError
-from abut.finding import gathered, read_item
+from abut.finding import gathered
 from abut.holdings import in_threads, load_all
 from abut.http_json import fetch_json
 from abut.lattice import BlockRange
+from abut.newcomers import read_item
 from abut.store import open_store
 from abut.tiling import tiles_touching
 

@@ -162,6 +162,8 @@ def unsettled(item: Mapping[str, Any], source: str) -> Held:
         where, blocks = tile(properties["grid:code"]), properties["abut:blocks"]
         size = len(hull_of(where))
         packed = np.frombuffer(base64.b64decode(blocks["valid"], validate=True), np.uint8)
+        if not isinstance(properties["abut:layer"], str):
+            raise TypeError(f"layer {properties['abut:layer']!r}")
         if tuple(blocks["shape"]) != hull_of(where).shape or len(packed) != -(-size // 8):
             raise ValueError(f"bitmap {blocks['valid']!r} does not fit tile {where}")
         bits = np.unpackbits(packed)[:size].astype(np.bool_).tobytes()

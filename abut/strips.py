@@ -67,7 +67,7 @@ def layer_of(item: Mapping[str, Any], name: str, source: str) -> Layer:
     try:
         properties = item["properties"]
         datastrip = _STRIP.search(str(properties["s2:datastrip_id"]))
-        made = _compact(datastrip[1]) if datastrip else _instant(properties["processing:datetime"])
+        made = _instant(datastrip[1]) if datastrip else _instant(properties["processing:datetime"])
         version(properties["processing:version"])
         return Layer(
             name=name,
@@ -86,16 +86,22 @@ def layer_of(item: Mapping[str, Any], name: str, source: str) -> Layer:
 def sensed(layer: str) -> datetime | None:
     """Return the sensing start that the name of a layer states; None if it states none."""
     found = _STRIP.search(layer)
-    return _compact(found[2]) if found else None
+    return _stated(found[2]) if found else None
 
 
-def told_by_id(product: str) -> tuple[str | None, datetime | None]:
-    """Return tile and start of the datatake that a product's id states; None for what it does not state."""
-    compact = _COMPACT.match(product)
-    if compact:
-        return compact[2], _compact(compact[1])
+def tile_told(product: str) -> str | None:
+    """Return the id of the tile that a product's id states; None if it states none."""
+    found = _COMPACT.match(product)
+    if found:
+        return found[2]
     granule = _GRANULE.search(product)
-    return (granule[1] if granule else None), None
+    return granule[1] if granule else None
+
+
+def start_told(product: str) -> datetime | None:
+    """Return the start of the datatake that a product's id states; None if it states none."""
+    found = _COMPACT.match(product)
+    return _stated(found[1]) if found else None
 
 
 def _offsets(assets: Mapping[str, Any]) -> dict[str, int]:
@@ -106,8 +112,12 @@ def _is_band(asset: Mapping[str, Any]) -> bool:
     return "abut:radio_add_offset" in asset
 
 
-def _compact(text: str) -> datetime:
-    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+def _stated(text: str) -> datetime | None:
+    """Return a time that a name states, if it is one."""
+    try:
+        return _instant(text)
+    except ValueError:
+        return None
 
 
 def _instant(text: str) -> datetime:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from abut.errors import OlderVersionWarning
-from abut.finding import Filter, Found, Query, read_item
+from abut.finding import Filter, Found, Query
 from abut.holdings import load_all, unsettled
 from abut.lattice import BlockRange
+from abut.newcomers import read_item
 from abut.planning import Plan, planned
 from abut.product import item_key
 from abut.steps import products_of, slot_of, steps_of

@@ -125,7 +125,7 @@ def random_archive(seed: int) -> tuple[Archive, list[Shot]]:
     return archive, everything
 
 
-@settings(max_examples=int(os.environ.get("ABUT_VIEW_EXAMPLES", "30")), deadline=None)
+@settings(max_examples=int(os.environ.get("ABUT_VIEW_EXAMPLES", "15")), deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_a_view_reads_what_the_slow_reference_reads(seed: int) -> None:
     archive, shots = random_archive(seed)

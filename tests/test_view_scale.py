@@ -26,8 +26,8 @@ from tests.shots import Shot, commit, empty_archive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TRACKS, PASSES = 5, 12
-"""Tracks of a zone from west to east; passes of each in the month (two satellites: one in three days or so)."""
+TRACKS, PASSES = 10, 6
+"""Tracks of a zone from west to east; passes of each in the month."""
 FIRST = datetime(2025, 7, 1, 10, tzinfo=UTC)
 JULY = Period(datetime(2025, 7, 1, tzinfo=UTC), datetime(2025, 8, 1, tzinfo=UTC))
 
@@ -95,7 +95,7 @@ def fill(archive: Archive, tiles: list[Tile]) -> tuple[int, int]:
     """Put a month of one zone into an archive; return the numbers of layers and products."""
     store, layers, products = archive.store, 0, 0
     for track in range(TRACKS):
-        seen = tiles[track * len(tiles) // TRACKS : (track + 1) * len(tiles) // TRACKS + len(tiles) // 16]
+        seen = tiles[track * len(tiles) // TRACKS : (track + 1) * len(tiles) // TRACKS + len(tiles) // 60]
         if not seen:
             continue
         start = FIRST + timedelta(minutes=track)
