@@ -11,6 +11,7 @@ from abut.errors import AbutError
 
 EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
+    **dict.fromkeys(("h5netcdf", "h5py", "odc"), "cubes"),
     "pcodec": "dense",
     **dict.fromkeys(("pystac_client", "requests", "rustac"), "client"),
     **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),

@@ -32,6 +32,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "recreate": ("cli.recreate", "Write legacy tiles, as GeoTIFF or as SAFE."),
     "list": ("cli.list", "List the products of an archive."),
     "search": ("cli.search", "Find products, in an archive or through a STAC API."),
+    "cube": ("cli.cube", "Write any ground over any time as Zarr, netCDF or GeoTIFF."),
+    "explain": ("cli.explain", "Say what `abut cube` will read, before it does."),
     "catalog": ("cli.catalog", "Look after an archive's catalogue: move, rebuild, export."),
     "serve": ("cli.serve", "Serve an archive over HTTP: STAC API and objects."),
     "demo": ("cli.demo", "See the main job done, with proof and picture."),

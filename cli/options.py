@@ -23,7 +23,7 @@ class Common:
     """Whether to show tracebacks."""
 
 
-def archive_option() -> Decorator:
+def archive_option(help_text: str = "The archive: a folder, or s3://bucket/prefix.") -> Decorator:
     """`--archive`, or the environment variable ABUT_ARCHIVE."""
     return click.option(
         "--archive",
@@ -33,7 +33,7 @@ def archive_option() -> Decorator:
         required=True,
         metavar="DIR|URL",
         callback=_note_archive,
-        help="The archive: a folder, or s3://bucket/prefix.",
+        help=help_text,
     )
 
 

@@ -54,7 +54,7 @@ def new_file(target: Path) -> Iterator[Work]:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Work]:
-    _require_absent(target)
+    require_absent(target)
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         hidden = Path(tempfile.mkdtemp(prefix=".abut-", dir=target.parent))
@@ -65,7 +65,7 @@ def _beside(target: Path) -> Iterator[Work]:
         yield work
         with writing(target):
             _make_durable(work.content)
-            _require_absent(target)
+            require_absent(target)
             work.content.rename(target)
             _sync(target.parent)
     finally:
@@ -132,7 +132,8 @@ def inner_path(path: object, where: str) -> str:
     return "/".join(parts)
 
 
-def _require_absent(target: Path) -> None:
+def require_absent(target: Path) -> None:
+    """Raise `ExportError` if there is something at a name."""
     if os.path.lexists(target):
         raise ExportError(f"{target}: is there already")
 

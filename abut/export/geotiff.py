@@ -18,17 +18,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from abut.archive import Archive
+    from abut.export.source import Scaling
     from abut.lattice import Block
     from abut.legacy import Source
     from abut.product import Product
 
-_OPTIONS: Final[Mapping[str, Any]] = {
+TIFF_OPTIONS: Final[Mapping[str, Any]] = {
     "tiled": True,
     "blockxsize": 512,
     "blockysize": 512,
     "compress": "DEFLATE",
     "SPARSE_OK": True,
 }
+"""Creation options of the files."""
 _KINDS: Final = {"detector_footprint": "MSK_DETFOO", "quality": "MSK_QUALIT", "classification": "MSK_CLASSI"}
 _MEANINGS: Final = {"quality": QUALITY_BITS, "classification": CLASSIFICATION_BITS}
 
@@ -91,45 +93,56 @@ def export_geotiff(
             written.append(target / name)
             done(name)
         for mask in _masks_of(product, chosen):
-            name = _mask_name(mask, next(iter(names.values())))
+            name = mask_file(mask, next(iter(names.values())))
             _write_mask(archive, product, mask, work.content / name)
             written.append(target / name)
             done(name)
     return written
 
 
-def _write_band(archive: Archive, product: Product, band: str, path: Path, sources: Mapping[Block, Source]) -> None:
-    of_band = scaling(archive, product, band)
-    write_tiff(
-        path,
-        Grid(product.tile.footprint, BAND[band].resolution),
-        read_band(archive, product, band, sources=sources),
-        predictor=2,
-        nodata=0,
-        scales=1 / of_band.quantification,
-        offsets=of_band.offset / of_band.quantification,
-        descriptions=band,
-        tags={
+def band_profile(product: Product, band: str, scaling: Scaling) -> dict[str, Any]:
+    """Return what the file of a band says beside its pixels, for `abut.export.gdal.write_tiff`."""
+    return {
+        "predictor": 2,
+        "nodata": 0,
+        "scales": 1 / scaling.quantification,
+        "offsets": scaling.offset / scaling.quantification,
+        "descriptions": band,
+        "tags": {
             "PRODUCT": product.id,
-            "RADIO_ADD_OFFSET": of_band.offset,
-            "QUANTIFICATION_VALUE": of_band.quantification,
+            "RADIO_ADD_OFFSET": scaling.offset,
+            "QUANTIFICATION_VALUE": scaling.quantification,
         },
-        **_OPTIONS,
-    )
+        **TIFF_OPTIONS,
+    }
+
+
+def mask_profile(product: Product, name: str) -> dict[str, Any]:
+    """Return what the file of a mask says beside its pixels."""
+    meanings = _MEANINGS.get(name.partition("/")[0])
+    return {
+        "descriptions": name,
+        "tags": {"PRODUCT": product.id, **({"BIT_MEANINGS": " ".join(meanings)} if meanings else {})},
+        **TIFF_OPTIONS,
+    }
+
+
+def mask_file(mask: str, image: str) -> str:
+    """Return ``T32TNM_20230823T095559_MSK_DETFOO_B02.tif`` for a mask beside ``T32TNM_20230823T095559_B04``."""
+    kind, _, band = mask.partition("/")
+    return f"{image.rpartition('_')[0]}_{_KINDS[kind]}_{band or 'B00'}.tif"
+
+
+def _write_band(archive: Archive, product: Product, band: str, path: Path, sources: Mapping[Block, Source]) -> None:
+    pixels = read_band(archive, product, band, sources=sources)
+    grid = Grid(product.tile.footprint, BAND[band].resolution)
+    write_tiff(path, grid, pixels, **band_profile(product, band, scaling(archive, product, band)))
     require_pixels(path, product.record.bands[band].digest)
 
 
 def _write_mask(archive: Archive, product: Product, name: str, path: Path) -> None:
-    kind = name.partition("/")[0]
-    meanings = _MEANINGS.get(kind)
-    write_tiff(
-        path,
-        Grid(product.tile.footprint, mask_resolution(name)),
-        read_mask(archive, product, name),
-        descriptions=name,
-        tags={"PRODUCT": product.id, **({"BIT_MEANINGS": " ".join(meanings)} if meanings else {})},
-        **_OPTIONS,
-    )
+    grid = Grid(product.tile.footprint, mask_resolution(name))
+    write_tiff(path, grid, read_mask(archive, product, name), **mask_profile(product, name))
     require_pixels(path, product.record.masks[name])
 
 
@@ -142,9 +155,3 @@ def _known(product: Product, bands: list[str]) -> list[str]:
 
 def _masks_of(product: Product, bands: list[str]) -> list[str]:
     return [name for name in product.record.masks if "/" not in name or name.partition("/")[2] in bands]
-
-
-def _mask_name(mask: str, image: str) -> str:
-    """Return ``T32TNM_20230823T095559_MSK_DETFOO_B02.tif`` for a mask beside ``T32TNM_20230823T095559_B04``."""
-    kind, _, band = mask.partition("/")
-    return f"{image.rpartition('_')[0]}_{_KINDS[kind]}_{band or 'B00'}.tif"
