@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 WRITE: Final = "stac:write"
-"""Scope of those who may write collections and items, but not what an archive decides."""
+"""Scope of those who may write collections and items, but not those of an archive."""
 
 REGISTER: Final = "abut:register"
 """Scope of those who speak for an archive: its items are what they say. It contains `WRITE`."""
