@@ -188,7 +188,8 @@ def _migrating(connection: Connection) -> Iterator[None]:
     The lock is the session's, not a transaction's: no transaction waits meanwhile that the server would end, and none
     that holds what the migration needs. Who comes second waits for as long as the first one takes.
     """
-    connection.execute("SELECT set_config('lock_timeout', '0', false)")
+    for name in ("lock_timeout", "statement_timeout"):
+        connection.execute("SELECT set_config(%s, '0', false)", (name,))
     connection.execute("SELECT pg_advisory_lock(%s)", (WRITERS,))
     _configure(connection)
     try:
@@ -197,6 +198,7 @@ def _migrating(connection: Connection) -> Iterator[None]:
         if not connection.closed:  # else the server has let it go
             connection.rollback()
             connection.autocommit = True
+            connection.execute("RESET statement_timeout")
             connection.execute("SELECT pg_advisory_unlock(%s)", (WRITERS,))
 
 

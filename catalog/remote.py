@@ -6,8 +6,6 @@ ones too. Any other server keeps no withdrawn items, knows no revisions, and may
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -19,8 +17,8 @@ from abut.errors import CatalogueError
 from catalog.comparing import digest
 from catalog.item import COLLECTION_ID
 from catalog.owner import Owner
-from catalog.places import GENERATED
 from catalog.remote_http import Http, Patience, reason
+from catalog.remote_items import batches, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,17 +33,8 @@ BULK: Final = "urn:abut:stac:bulk:1"
 ARCHIVE: Final = "abut:archive"
 """Field of the landing page of servers of Abut: id of the archive that they serve."""
 
-BATCH: Final = 200
-"""Items sent at once at most."""
-
-BATCH_BYTES: Final = 2_000_000
-"""Bytes of items sent at once, unless one alone has more."""
-
 PAGE: Final = 500
 """Items asked for at once."""
-
-_SIBLING: Final = re.compile(r"/([^/]+\.json)")
-"""What stac-fastapi-pgstac makes of a link to an item beside this one."""
 
 
 def open_remote(url: str, token: str = "", *, patience: Patience | None = None) -> RemoteCatalogue:
@@ -124,7 +113,7 @@ class RemoteCatalogue:
         CatalogueError
             If the server can't be reached, or refuses.
         """
-        return sum(self._send(collection, batch) for collection, batch in _batches(items))
+        return sum(self._send(collection, batch) for collection, batch in batches(items))
 
     def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:
         """Take an item out, withdrawn or not; return whether it was listed."""
@@ -165,7 +154,7 @@ class RemoteCatalogue:
         answer = self.http.send("GET", path, but=(404,))
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        listed = answer.json() if self.is_abut else _plain(answer.json(), self.url)
+        listed = answer.json() if self.is_abut else plain(answer.json(), self.url)
         return answer.headers.get("etag", "") if digest(listed) == digest(expected) else None
 
     def get(self, item_id: str, collection: str = COLLECTION_ID) -> dict[str, Any] | None:
@@ -174,7 +163,7 @@ class RemoteCatalogue:
             found: dict[str, Any] | None = self.http.json("GET", _register_path(collection, item_id), but=(404,))
             return found
         found = self.http.json("GET", _item_path(collection, item_id), but=(404,))
-        return None if found is None else _plain(found, self.url)
+        return None if found is None else plain(found, self.url)
 
     def revision(self, item_id: str, collection: str = COLLECTION_ID) -> int | None:
         """Return the ledger revision of an item, withdrawn or not, or None if it is not listed."""
@@ -206,7 +195,7 @@ class RemoteCatalogue:
             return found
         pages = self._pages("/collections", {})
         return sorted(
-            (_plain(one, self.url) for page in pages for one in page["collections"]), key=lambda one: str(one["id"])
+            (plain(one, self.url) for page in pages for one in page["collections"]), key=lambda one: str(one["id"])
         )
 
     def put_collection(self, collection: Mapping[str, Any]) -> None:
@@ -280,7 +269,7 @@ class RemoteCatalogue:
     def _found(self, collection: str, **query: str) -> Iterator[dict[str, Any]]:
         for page in self._pages(f"/collections/{quote(collection, safe='')}/items", {"limit": str(PAGE), **query}):
             for item in page["features"]:
-                yield _plain(item, self.url)
+                yield plain(item, self.url)
 
     def _pages(self, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         page = self.http.json("GET", path, query=query, but=(404,))
@@ -299,41 +288,3 @@ def _item_path(collection: str, item: str) -> str:
 
 def _register_path(collection: str, item: str) -> str:
     return f"/register/{quote(collection, safe='')}/{quote(item, safe='')}"
-
-
-def _plain(document: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return an item or collection without the links that its server made, and with relative ones as they were."""
-    links = [
-        {**link, "href": _relative(link["href"], url)}
-        for link in document.get("links", [])
-        if link["rel"] not in GENERATED
-    ]
-    return {**document, "links": links}
-
-
-def _relative(href: str, url: str) -> str:
-    found = _SIBLING.fullmatch(href.removeprefix(url)) if href.startswith(url) else None
-    return f"./{found[1]}" if found else href
-
-
-def _batches(items: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
-    """Cut items into what is sent at once: of one collection, no id twice, not too many and not too large."""
-    batch: list[Mapping[str, Any]] = []
-    names: set[str] = set()
-    collection, size = "", 0
-    for item in items:
-        if not item.get("id") or not item.get("collection"):
-            raise ValueError(f"item id {item.get('id')!r}, collection {item.get('collection')!r}: both are needed")
-        try:
-            more = len(json.dumps(item, separators=(",", ":"), allow_nan=False))
-        except ValueError as error:
-            raise ValueError(f"item {item['id']}: is not JSON that can be sent ({error})") from error
-        full = len(batch) == BATCH or size + more > BATCH_BYTES
-        if batch and (full or item["collection"] != collection or item["id"] in names):
-            yield collection, batch
-            batch, names, size = [], set(), 0
-        batch.append(item)
-        names.add(str(item["id"]))
-        collection, size = str(item["collection"]), size + more
-    if batch:
-        yield collection, batch

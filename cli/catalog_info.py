@@ -31,7 +31,13 @@ def command(archive: str, *, as_json: bool) -> None:
     opened = require_catalogue(open_with_catalogue(archive))
     with open_own(opened, create=False, claim=False) as catalogue:
         collections = [_counted(catalogue, collection["id"]) for collection in catalogue.collections()]
-        described = {"catalogue": catalogue.url, "kind": kind(opened.catalogue_url), "collections": collections}
+        owner = catalogue.owner()
+        described = {
+            "catalogue": catalogue.url,
+            "kind": kind(opened.catalogue_url),
+            "archive": owner.id if owner else None,
+            "collections": collections,
+        }
     if as_json:
         print_json(described)
         return

@@ -235,7 +235,7 @@ def test_what_is_no_item_is_a_value_error(
 
 
 def test_large_loads_are_cut(remote: RemoteCatalogue, own: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catalog.remote.BATCH_BYTES", 20_000)
+    monkeypatch.setattr("catalog.remote_items.BATCH_BYTES", 20_000)
     items = copies()
     items.append(items[0])
     assert remote.upsert_many(items) == len(items)

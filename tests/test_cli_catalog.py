@@ -110,6 +110,7 @@ def test_a_catalogue_says_what_it_is(abut: Run, archive: Archive, other: str) ->
     found = json.loads(abut("catalog", "info", *where, "--json")[1])
     assert found["collections"] == [{"collection": "sentinel-2-l1c", "items": 4, "withdrawn": 1}]
     assert found["kind"] in ("SQLite", "PostgreSQL with pgstac", "STAC API")
+    assert found["archive"] == (None if other.startswith("http") else archive.id)  # this service was not told
     assert other in found["catalogue"]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg_pool import ConnectionPool
 from pypgstac.db import PgstacDB
 from pypgstac.migrate import Migrate
@@ -248,6 +249,9 @@ def test_migration_that_takes_longer_than_a_writer_may_is_done_once_and_all_who_
     empty_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     older(empty_url)
+    with psycopg.connect(empty_url, autocommit=True) as connection:
+        name = empty_url.rpartition("/")[2]
+        connection.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = 1000").format(sql.Identifier(name)))
     monkeypatch.setattr(catalog.pgstac_schema, "BUSY_TIMEOUT", 1)
     real, runs = Migrate.run_migration, list[str | None]()
 
