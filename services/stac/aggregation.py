@@ -13,7 +13,7 @@ from abut.errors import BadRequestError
 from catalog.aggregation import AGGREGATIONS
 from services.stac import links, models, parameters, requests
 from services.stac.render import json_answer
-from services.stac.routes import endpoint
+from services.stac.routes import add_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,19 +87,20 @@ class Aggregations(AggregationExtension):
                 models.CollectionAggregateBody,
             ),
         ):
-            for path, method, answer in (
-                ("aggregations", "GET", endpoint(client.get_aggregations, plain)),
-                ("aggregations", "POST", endpoint(client.get_aggregations, plain)),
-                ("aggregate", "GET", endpoint(client.get_aggregate, get)),
-                ("aggregate", "POST", create_async_endpoint(client.post_aggregate, post)),
+            for path, method, function, model in (
+                ("aggregations", "GET", client.get_aggregations, plain),
+                ("aggregations", "POST", client.get_aggregations, plain),
+                ("aggregate", "GET", client.get_aggregate, get),
             ):
-                self.router.add_api_route(
-                    f"{prefix}/{path}",
-                    answer,
-                    methods=[method],
-                    name=f"{title}{path.capitalize()}",
-                    response_model=None,
-                )
+                name = f"{title}{path.capitalize()}"
+                add_endpoint(self.router, method, f"{prefix}/{path}", function, model=model, name=name)
+            self.router.add_api_route(
+                f"{prefix}/aggregate",
+                create_async_endpoint(client.post_aggregate, post),
+                methods=["POST"],
+                name=f"{title}Aggregate",
+                response_model=None,
+            )
         app.include_router(self.router, tags=["Aggregation"])
 
 

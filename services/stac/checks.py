@@ -36,7 +36,11 @@ def _known(request: Request, route: APIRoute) -> list[str]:
     found: dict[str, list[str]] = request.app.state.parameters
     if route.unique_id not in found:
         fields = get_flat_params(route.dependant)
-        found[route.unique_id] = [field.alias for field in fields if isinstance(field.field_info, params.Query)]
+        described = (route.openapi_extra or {}).get("parameters", ())
+        found[route.unique_id] = [
+            *(field.alias for field in fields if isinstance(field.field_info, params.Query)),
+            *(one["name"] for one in described if one["in"] == "query"),  # see `services.stac.routes`
+        ]
     return found[route.unique_id]
 
 
