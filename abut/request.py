@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from abut.asked import Options, filter_of, limit_of, wish_of
 from abut.cube import make_cube
 from abut.errors import BadRequestError, NoDataError, ProductNotFoundError
-from abut.finding import read_item
 from abut.ground import ground_in, neighbour_zones
 from abut.lattice import Bounds
+from abut.newcomers import read_item
 from abut.period import Period, parse_period
 from abut.reading import snapped_out
 from abut.view import select

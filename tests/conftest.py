@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from abut.archive import create_archive
 from abut.testing import Scene, Swath, make_safe
 from abut.tiling import tile
 from ingest.ingest import ingest
+from ingest.purge import purge
 from ingest.safe_source import safe_sources
+from ingest.settle import settle
 
 if TYPE_CHECKING:
     from abut.archive import Archive
@@ -68,3 +71,16 @@ def modern_neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     """The same neighbours as delivered today: raster masks and an offset; not to be changed."""
     folder, scene = tmp_path_factory.mktemp("modern"), replace(old_scene(), baseline="05.11")
     return make_safe(scene, "32TMT", folder), make_safe(scene, "32TNT", folder)
+
+
+@pytest.fixture(scope="session")
+def modern_archive(modern_neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """An archive with both, settled and purged: no block of their overlap is stored twice; not to be changed."""
+    archive = create_archive(tmp_path_factory.mktemp("modern archive") / "archive")
+    for path in modern_neighbours:
+        for source in safe_sources(path):
+            ingest(archive, source)
+    (settled,) = settle(archive)
+    (purged,) = purge(archive, grace=timedelta(0))
+    assert purged.objects == 13 * settled.released > 0
+    return archive

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +23,15 @@ from rasterio.windows import Window
 from rio_tiler.io import Reader, STACReader
 from zarr.storage import ObjectStore
 
-from abut.archive import create_archive
 from abut.layout import BAND, BANDS
 from catalog import holding_of
-from ingest.ingest import ingest
-from ingest.purge import purge
-from ingest.safe_source import safe_sources
-from ingest.settle import settle
 from tests.neighbours import EAST, SEAM, WEST, Neighbours, reflectance
 from tests.servers import web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from abut.archive import Archive
     from abut.lattice import Bounds
 
 pytestmark = [
@@ -68,15 +63,8 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def neighbours(tmp_path_factory: pytest.TempPathFactory, modern_neighbours: tuple[Path, Path]) -> Neighbours:
-    archive = create_archive(tmp_path_factory.mktemp("clients") / "archive")
-    for safe in modern_neighbours:
-        for source in safe_sources(safe):
-            ingest(archive, source)
-    (settled,) = settle(archive)
-    (purged,) = purge(archive, grace=timedelta(0))
-    assert purged.objects == 13 * settled.released > 0
-    return Neighbours(archive, modern_neighbours)
+def neighbours(modern_archive: Archive, modern_neighbours: tuple[Path, Path]) -> Neighbours:
+    return Neighbours(modern_archive, modern_neighbours)
 
 
 @pytest.fixture(scope="module", params=["folder", "http"])
