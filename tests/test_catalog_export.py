@@ -16,6 +16,7 @@ import rustac
 import abut
 from abut.errors import ExportError, ProductNotFoundError
 from abut.store import open_store
+from catalog.collection import make_collection
 from catalog.export import export_geoparquet, export_static
 from catalog.export.extent import Extent
 from catalog.export.hrefs import relative_base
@@ -449,3 +450,58 @@ def test_an_archive_without_catalogue_is_exported_by_its_items(listed: Listed, t
     assert run(["catalog", "export", "--archive", str(copy), str(tmp_path / "stac")]) == 0
     root = pystac.Catalog.from_file(str(tmp_path / "stac" / "catalog.json"))
     assert sorted(made.id for made in root.get_items(recursive=True)) == listed.live
+
+
+# Many items
+
+
+class Ground(dict[str, Any]):
+    """A geometry that is counted for as long as anything refers to it."""
+
+    alive = 0
+    most = 0
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        Ground.alive += 1
+        Ground.most = max(Ground.most, Ground.alive)
+
+    def __del__(self) -> None:
+        Ground.alive -= 1
+
+
+class Many:
+    """A catalogue of many small items, made as they are read."""
+
+    def __init__(self, count: int) -> None:
+        Ground.alive = Ground.most = 0
+        self.count = count
+
+    def collections(self) -> list[dict[str, Any]]:
+        return [make_collection().to_dict(include_self_link=False, transform_hrefs=False)]
+
+    def items(self, _: str | None = None) -> Iterator[dict[str, Any]]:
+        for number in range(self.count):
+            yield {
+                "type": "Feature",
+                "stac_version": "1.1.0",
+                "id": f"S2-{number:06d}",
+                "collection": COLLECTION,
+                "geometry": Ground({"type": "Point", "coordinates": [number % 180, 0.5]}),
+                "bbox": [number % 180, 0.5, number % 180, 0.5],
+                "properties": {"datetime": f"2025-{number % 12 + 1:02d}-01T00:00:00Z"},
+                "links": [],
+                "assets": {"B02": {"href": f"./S2-{number:06d}.zarr/b02"}},
+            }
+
+
+@pytest.mark.parametrize("kind", ["static", "table"])
+def test_items_are_written_some_at_a_time(tmp_path: Path, kind: str) -> None:
+    catalogue: Any = Many(4_000)
+    if kind == "static":
+        made = export_static(catalogue, str(tmp_path / "stac"), archive="/l1c")
+    else:
+        made = export_geoparquet(catalogue, str(tmp_path / "l1c.parquet"), archive="/l1c", collection=COLLECTION)
+    assert made.items == 4_000
+    assert 0 < Ground.most <= 1_100, "two batches at most"
+    assert Ground.alive <= 2
