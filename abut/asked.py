@@ -10,6 +10,8 @@ from abut.cube import LIMIT, Wish
 from abut.errors import BadRequestError
 from abut.finding import Filter
 from abut.layout import BAND, BANDS, Band
+from abut.metadata import version
+from abut.warp import REACH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -92,8 +94,15 @@ def parse_bands(bands: Iterable[str | Band] | str | None) -> tuple[Band, ...]:
 
 
 def wish_of(options: Options) -> Wish:
-    """Return what a cube is to have; errors as `parse_bands` and `abut.cube.Wish`."""
+    """Return what a cube is to have.
+
+    Raises
+    ------
+    BadRequestError
+        If an option has no meaning; the message quotes it.
+    """
     _require_known(options)
+    _require_meaning(options)
     return Wish(
         bands=parse_bands(options.get("bands")),
         resolution=options.get("resolution"),
@@ -136,6 +145,23 @@ def _band(name: str) -> Band:
         close = get_close_matches(wanted.upper(), BAND, n=3)
         hint = f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(BAND)}"
     raise BadRequestError(f"{name!r} is not a band{hint}")
+
+
+def _require_meaning(options: Options) -> None:
+    for name, allowed in (("resampling", tuple(REACH)), ("group", ("datatake", "solar_day"))):
+        value = options.get(name)
+        if value is not None and value not in allowed:
+            raise BadRequestError(f"{name} {value!r} is not one of {', '.join(allowed)}")
+    threads, cover, baseline = options.get("threads"), options.get("max_cloud_cover"), options.get("baseline")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise BadRequestError(f"threads {threads!r} is not a number from 1 on")
+    if cover is not None and (not isinstance(cover, int | float) or not 0 <= cover <= 100):
+        raise BadRequestError(f"max_cloud_cover {cover!r} is not between 0 and 100 percent")
+    if baseline is not None:
+        try:
+            version(baseline)
+        except (AttributeError, ValueError):
+            raise BadRequestError(f"baseline {baseline!r} is not a processing baseline such as 05.11") from None
 
 
 def _require_known(options: Options) -> None:

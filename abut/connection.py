@@ -9,6 +9,7 @@ from abut.asked import Options, wish_of
 from abut.errors import BadRequestError
 from abut.finding import locate
 from abut.request import Request, of_datatake
+from abut.tiling import tile as named_tile
 from abut.window import bbox_window, geometry_window, tile_window
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ class Connection:
         MissingObjectError, DigestMismatchError, UnsupportedStoreError, CatalogueError
             If something is gone, damaged, or can't be reached.
         """
-        window = tile_window(tile, buffer)
-        about = {"tile": str(tile), "buffer": (window.width - tile_window(tile).width) // 2}
+        found = named_tile(tile) if isinstance(tile, str) else tile
+        window = tile_window(found, buffer)
+        about = {"tile": found.id, "buffer": (window.width - found.footprint.width) // 2}
         if buffer == 0 and options.get("across") is None:
             options["across"] = False  # the tile's own zone has all of it
         return self._cube(window, options, about)

@@ -15,6 +15,7 @@ from abut.newcomers import read_item
 from abut.period import Period, parse_period
 from abut.reading import snapped_out
 from abut.view import select
+from abut.warp import REACH
 from abut.window import geobox_of, geobox_window
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Request:
 
     def plan(self, window: Bounds) -> Plan:
         """Find out what a window is read from; errors as `abut.connection.Connection.tile`."""
+        wish_of(self.options)  # whether all of it has a meaning, before anything is looked for
         outer, across = snapped_out(window), self.options.get("across")
         own = self._select(outer, self.product)
         others = self._others(outer) if across is None or across else []
@@ -99,7 +101,10 @@ class Request:
 
     @property
     def _resampling(self) -> str:
-        return self.options.get("resampling", "nearest")
+        method = self.options.get("resampling", "nearest")
+        if method not in REACH:
+            raise BadRequestError(f"resampling {method!r} is not one of {', '.join(REACH)}")
+        return method
 
     @property
     def _by_day(self) -> bool:

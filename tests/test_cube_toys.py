@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import warnings
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client, LocalCluster
 
 import abut
 from abut.archive import Archive, create_archive
@@ -162,15 +165,25 @@ def test_a_lazy_cube_reads_only_the_blocks_of_what_is_asked_for(
     assert "/b09/c/" in keys[0]
 
 
-def test_tasks_can_be_sent_to_other_machines(connection: Connection) -> None:
-    import dask  # noqa: PLC0415 - an extra
-
+def test_a_cluster_reads_parts_in_other_processes(connection: Connection) -> None:
     lazy = cube(connection, chunks={})
-    graph = pickle.dumps(dict(lazy.b01.__dask_graph__()))
-    assert len(graph) < 200_000
-    with dask.config.set(scheduler="processes", num_workers=2):
-        found = lazy.b01[1, :200, :200].compute()
-    xr.testing.assert_identical(found, cube(connection).b01[1, :200, :200])
+    assert len(pickle.dumps(dict(lazy.b01.__dask_graph__()))) < 200_000
+    cluster_of: Any = LocalCluster  # distributed has no types
+    client_of: Any = Client
+    with cluster_of(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster, client_of(cluster) as client:
+        found = client.compute(lazy).result()
+    xr.testing.assert_identical(found, cube(connection))
+
+
+def test_reading_needs_no_extra(connection: Connection) -> None:
+    script = """
+import sys
+for name in ("rasterio", "dask", "distributed", "odc", "affine", "httpx", "defusedxml"): sys.modules[name] = None
+import abut
+found = abut.connect(sys.argv[1]).tile("32TNP", bands="B01", resolution=60)
+assert found.b01.any()
+"""
+    subprocess.run([sys.executable, "-c", script, connection.archive.store.url], check=True)
 
 
 @pytest.mark.parametrize("resolution", [10, 20])
@@ -296,6 +309,11 @@ def test_any_ground_of_the_grid_of_a_band_can_be_asked_for(connection: Connectio
         ({"chunks": {"x": 0}}, "chunks of x: 0 is neither"),
         ({"chunks": "many"}, "chunks of y: 'many' is neither|chunks of x: 'many' is neither"),
         ({"cloud_cover": 3}, "'cloud_cover' is no option; did you mean 'max_cloud_cover'"),
+        ({"resampling": "lanczos"}, "resampling 'lanczos' is not one of nearest, bilinear, cubic, average"),
+        ({"group": "week"}, "group 'week' is not one of datatake, solar_day"),
+        ({"baseline": "new"}, "baseline 'new' is not a processing baseline"),
+        ({"threads": 0}, "threads 0 is not a number from 1 on"),
+        ({"max_cloud_cover": 101}, "max_cloud_cover 101 is not between 0 and 100"),
         ({"bbox": [9, 45, 10, 46]}, "one of bbox, geometry, geobox and window has to be given, not 2"),
         ({"window": None}, "one of bbox, geometry, geobox and window has to be given, not 0"),
     ],

@@ -1,0 +1,89 @@
+"""Values that are made once, and jobs that several threads do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from abut.cache import Cache
+from abut.threads import for_each
+
+
+def test_a_value_is_made_once_however_many_ask_at_once() -> None:
+    cache, made = Cache[str](100, len), list[str]()
+
+    def make() -> str:
+        time.sleep(0.05)
+        made.append("x")
+        return "value"
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: cache.get("key", make), range(8))) == {"value"}
+    assert made == ["x"]
+
+
+def test_values_used_longest_ago_go_first() -> None:
+    cache, made = Cache[str](10, len), list[str]()
+
+    def get(key: str) -> None:
+        cache.get(key, lambda: made.append(key) or key * 4)  # type: ignore[func-returns-value]
+
+    for key in ("a", "b", "a", "c"):
+        get(key)
+    assert cache.size == 8
+    get("a")
+    assert made == ["a", "b", "c"]
+    get("b")
+    assert made == ["a", "b", "c", "b"]
+
+
+def test_a_value_that_is_too_large_is_kept_until_the_next() -> None:
+    cache = Cache[str](3, len)
+    assert cache.get(1, lambda: "too large") == "too large"
+    assert cache.size == 9
+    cache.get(2, lambda: "ok")
+    assert cache.size == 2
+
+
+def test_what_failed_is_tried_again() -> None:
+    cache = Cache[str](100, len)
+
+    def fail() -> str:
+        raise KeyError("gone")
+
+    with pytest.raises(KeyError):
+        cache.get("key", fail)
+    assert cache.get("key", lambda: "there") == "there"
+    cache.forget("key")
+    assert cache.get("key", lambda: "again") == "again"
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_all_jobs_are_done_once(threads: int) -> None:
+    done: list[int] = []
+    for_each(range(100), done.append, threads)
+    assert sorted(done) == list(range(100))
+
+
+def test_jobs_are_done_side_by_side() -> None:
+    meeting = threading.Barrier(3, timeout=30)
+    for_each(range(3), lambda _: meeting.wait(), 3)
+    assert not meeting.broken
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_first_error_stops_the_rest(threads: int) -> None:
+    done: list[int] = []
+
+    def do(job: int) -> None:
+        if job == 10:
+            raise OSError("lost")
+        done.append(job)
+        time.sleep(0.001)
+
+    with pytest.raises(OSError, match="lost"):
+        for_each(range(1_000_000), do, threads)
+    assert len(done) < 1000
