@@ -10,7 +10,7 @@ from fastapi import Body, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from stac_fastapi.types.search import APIRequest
 
-from catalog.search import DEFAULT_LIMIT, MAX_LIMIT
+from catalog.search import DEFAULT_LIMIT, MAX_BYTES, MAX_LIMIT
 
 type FilterLanguage = Literal["cql2-text", "cql2-json"]
 """Encodings of a filter."""
@@ -19,7 +19,8 @@ type Format = Literal["json", "geojson", "ndjson", "geojson-seq"]
 """Formats of items: a page with links, or all items one after another."""
 
 _LIMIT: Final = (
-    f"Items of a page, {DEFAULT_LIMIT} if not given; more than {MAX_LIMIT:,} are lowered to that. "
+    f"Items of a page, {DEFAULT_LIMIT} if not given; more than {MAX_LIMIT:,} are lowered to that, and a page ends "
+    f"before its items are larger than {MAX_BYTES // 1_000_000} MB. "
     "Where items are streamed: of all; all if not given."
 )
 
@@ -86,7 +87,8 @@ _Complete = Annotated[
     bool,
     Query(
         description="Add to each page the products that hold blocks of its products (links `abut:neighbour`), "
-        "whether they match or not; the page names those that were added in `abut:completed`."
+        "whether they match or not, withdrawn ones too; the page names those that were added in `abut:completed`. "
+        "They may be on other pages again; a stream has each once, after the matches."
     ),
 ]
 _Limit = Annotated[int | None, Query(ge=1, description=_LIMIT)]
