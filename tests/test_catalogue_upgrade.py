@@ -72,9 +72,7 @@ def test_commands_refuse_a_catalogue_of_an_older_version_and_name_the_one_that_u
 
 
 def test_a_product_is_stored_though_the_catalogue_is_of_an_older_version(archive: Archive) -> None:
-    with pytest.raises(
-        CatalogueError, match=r"`abut catalog upgrade` brings it .*; the archive itself is"
-    ):
+    with pytest.raises(CatalogueError, match=r"`abut catalog upgrade` brings it .*; the archive itself is"):
         store(archive, OTHER, threads=1)
     assert set(archive.product_ids()) == {ONE.id, OTHER.id}
     assert version_of(archive) == 2
