@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from abut.completion import complete
     from abut.connection import connect
+    from abut.zone_zarr import zone_store
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "complete", "connect"]
+__all__ = ["__version__", "complete", "connect", "zone_store"]
 
-_HOMES: Final = {"complete": "abut.completion", "connect": "abut.connection"}
+_HOMES: Final = {"complete": "abut.completion", "connect": "abut.connection", "zone_store": "abut.zone_zarr"}
 """Modules of the public functions, which are imported when first used."""
 
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import numpy as np
 
+from abut.blocks import BlockSource
 from abut.codec import encode_block, encode_values
 from abut.lattice import BLOCK_SIZE
-from abut.pixels import block_pixels
-from abut.reading import suppliers_of
+from abut.pixels import block_pixels, with_plans
+from abut.unusable import explained
 from abut.view_masks import supplied
-from abut.zone_layout import AXIS_BLOCKS, AxisChunk, BandChunk, MaskChunk, SourceChunk
+from abut.zone_layout import AXIS_BLOCKS, AxisChunk, BandChunk, MaskChunk, SourceChunk, zone_blocks
 from abut.zone_metadata import product_names
 
 if TYPE_CHECKING:
-    from abut.blocks import BlockSource, Part, Slot
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from abut.blocks import Part, Slot
     from abut.lattice import Block, Zone
     from abut.store import Store
     from abut.zone_layout import Chunk, ZoneLayout
+
+UNNAMED: Final = -2
+"""In the array `source`: a product that the coordinate `product` does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +46,22 @@ class Counts:
     """Blocks of masks, encoded anew."""
 
 
+class ZoneSource(BlockSource, Protocol):
+    """The blocks of a whole zone over some time: a view of `abut.zone_layout.zone_blocks`, or a zone-wide Zarr."""
+
+    def counts(self, slot: int) -> NDArray[np.intp]:
+        """Return how many holders each block of the zone has at a step; row 0 in the north."""
+        ...
+
+
 class Current:
     """The newest plan of a source, which all readers share: one of them plans again, the others get what it found."""
 
-    def __init__(self, source: BlockSource) -> None:
+    def __init__(self, source: ZoneSource) -> None:
         self._source = source
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Current], tuple[BlockSource]]:
+    def __reduce__(self) -> tuple[type[Current], tuple[ZoneSource]]:
         """Pickle the plan without the lock."""
         return Current, (self._source,)
 
@@ -54,13 +70,13 @@ class Current:
         """The newest plan; planning it again plans for all."""
         return Planned(self._source, self)
 
-    def renew(self, stale: BlockSource) -> BlockSource:
+    def renew(self, stale: ZoneSource) -> ZoneSource:
         """Return a newer plan than one by which an object was missing; the same if nothing changed."""
         with self._lock:
             if self._source is stale:
                 renewed = stale.renewed()
                 if renewed != stale:
-                    self._source = renewed
+                    self._source = cast("ZoneSource", renewed)  # of the same kind
             return self._source
 
 
@@ -68,7 +84,7 @@ class Current:
 class Planned:
     """A plan that is shared; it is an `abut.blocks.BlockSource`."""
 
-    plan: BlockSource
+    plan: ZoneSource
     """The plan itself."""
     current: Current = field(compare=False, repr=False)
     """Who has the newest one."""
@@ -107,7 +123,7 @@ class ZoneChunks:
 
     Parameters
     ----------
-    source : BlockSource
+    source : ZoneSource
         Who holds the blocks; of the whole zone.
     layout : ZoneLayout
         Which arrays there are.
@@ -115,7 +131,7 @@ class ZoneChunks:
         The archive that the products are in, for masks.
     """
 
-    def __init__(self, source: BlockSource, layout: ZoneLayout, store: Store) -> None:
+    def __init__(self, source: ZoneSource, layout: ZoneLayout, store: Store) -> None:
         self.layout = layout
         self.store = store
         self.current = Current(source)
@@ -133,7 +149,7 @@ class ZoneChunks:
         with self._lock:
             return Counts(**self._counts)
 
-    def passing(self, chunk: BandChunk) -> tuple[BlockSource, str] | None:
+    def passing(self, chunk: BandChunk) -> tuple[ZoneSource, str] | None:
         """Return the plan and the key of the object that is a chunk; None if it has no holder, or several."""
         plan = self.current.source.plan
         parts = plan.parts(chunk.slot, chunk.block)
@@ -149,6 +165,29 @@ class ZoneChunks:
         """Count a chunk: passed, merged, absent or masks."""
         with self._lock:
             self._counts[what] += 1
+
+    def read(self, chunk: Chunk) -> bytes | None:
+        """Return any chunk: the object's bytes where one product holds the block; None if nobody does.
+
+        Raises
+        ------
+        MissingObjectError, DigestMismatchError, UnsupportedStoreError
+            As `abut.pixels.read_bands`.
+        """
+
+        def passed(plan: BlockSource) -> bytes | None:
+            parts = plan.parts(chunk.slot, chunk.block) if isinstance(chunk, BandChunk) else ()
+            if not isinstance(chunk, BandChunk) or len(parts) != 1:
+                return None
+            key = parts[0].key(chunk.band)
+            with explained(f"{plan.store.url}/{key}"):
+                return plan.store.get(key)
+
+        data = with_plans(self.current.source, passed)
+        if data is None:
+            return self.make(chunk)
+        self.count("passed")
+        return data
 
     def make(self, chunk: Chunk) -> bytes | None:
         """Return a chunk that is no object; None if nobody holds the block.
@@ -180,14 +219,21 @@ class ZoneChunks:
         centres = size * (np.arange(chunk.number * side, (chunk.number + 1) * side, dtype=np.float64) + 0.5)
         return encode_values(bounds.left + centres if chunk.axis == "x" else bounds.top - centres)
 
+    def held_blocks(self, slot: int) -> Iterator[Block]:
+        """List the blocks that somebody holds at a step, row by row from the north."""
+        return held_blocks(self.current.source.plan, slot)
+
     def _source(self, chunk: SourceChunk) -> bytes:
         names = {name: index for index, name in enumerate(product_names(self._first))}
-        table = suppliers_of(self.current.source, self.layout.blocks.bounds, _Known(names), [chunk.slot])
+        plan, blocks = self.current.source.plan, self.layout.blocks
+        table: NDArray[np.int32] = np.full((1, *blocks.shape), -1, np.int32)
+        for block in held_blocks(plan, chunk.slot):
+            # A product that came to hold the block after the view was opened is none that the view names.
+            table[0][blocks.position(block)] = names.get(plan.parts(chunk.slot, block)[0].product, UNNAMED)
         return encode_values(table)
 
 
-class _Known(dict[str, int]):
-    """Indexes of products; -2 for one that came to hold a block after the view was opened."""
-
-    def __missing__(self, name: str) -> int:
-        return -2
+def held_blocks(source: ZoneSource, slot: int) -> Iterator[Block]:
+    """List the blocks of a zone that somebody holds at a step, row by row from the north."""
+    blocks = zone_blocks(source.zone)
+    return (blocks.block(row, column) for row, column in np.argwhere(source.counts(slot)).tolist())

@@ -12,9 +12,9 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Final
 
 from abut.errors import InvalidWindowError
-from abut.lattice import RESOLUTIONS, Block, BlockRange, Zone
+from abut.lattice import RESOLUTIONS, Block, BlockRange, Bounds, Zone
 from abut.layout import BANDS
-from abut.tiling import tiles_of
+from abut.tiling import TILE_SIZE, tiles_of
 from abut.view_masks import Mask
 
 if TYPE_CHECKING:
@@ -55,16 +55,12 @@ def zone_blocks(zone: Zone) -> BlockRange:
     InvalidWindowError
         If the tiling grid has no tile in the zone.
     """
-    hulls = [tile.hull for tile in tiles_of(zone)]
-    if not hulls:
+    corners = [(tile.ulx, tile.uly) for tile in tiles_of(zone)]
+    if not corners:
         raise InvalidWindowError(f"the tiling grid has no tile in {zone}")
-    return BlockRange(
-        zone,
-        min(hull.p0 for hull in hulls),
-        min(hull.q0 for hull in hulls),
-        max(hull.p1 for hull in hulls),
-        max(hull.q1 for hull in hulls),
-    )
+    eastings, northings = zip(*corners, strict=True)
+    ground = Bounds(zone, min(eastings), min(northings) - TILE_SIZE, max(eastings) + TILE_SIZE, max(northings))
+    return BlockRange.around(ground)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,10 @@ if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
     from zarr.core.buffer import Buffer, BufferPrototype
 
-    from abut.blocks import BlockSource
     from abut.lattice import Zone
     from abut.layout import Band
     from abut.store import Store as Objects
-    from abut.zone_chunks import Counts
+    from abut.zone_chunks import Counts, ZoneSource
 
 
 def zone_store(
@@ -131,7 +130,7 @@ class ZoneStore(Store):
     @classmethod
     def of(
         cls,
-        source: BlockSource,
+        source: ZoneSource,
         *,
         bands: Iterable[Band] = BANDS,
         resolution: int | None = None,
@@ -143,7 +142,7 @@ class ZoneStore(Store):
 
         Parameters
         ----------
-        source : BlockSource
+        source : ZoneSource
             Who holds the blocks.
         bands, resolution, masks
             See `zone_store`.
@@ -314,8 +313,7 @@ class ZoneStore(Store):
             if what is None:
                 yield f"{path}/c/{slot}/0/0"
                 continue
-            plan = self.chunks.current.source.plan
-            yield from (layout.key(path, slot, block) for block in layout.blocks if plan.parts(slot, block))
+            yield from (layout.key(path, slot, block) for block in self.chunks.held_blocks(slot))
 
 
 def _part(data: bytes, byte_range: ByteRequest | None) -> bytes:
