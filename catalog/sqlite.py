@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 _ALL: Final = Search()
 
-BATCH: Final = 500
-"""Items that are written in one transaction, and read at once."""
+BATCH: Final = 2_500
+"""Items that are written in one transaction: a disk takes its time to confirm one."""
+
+_READ: Final = 500
+"""Items that are read at once."""
 
 
 def open_catalogue(path: str | os.PathLike[str], create: bool = True) -> Catalogue:
@@ -118,9 +121,9 @@ class Catalogue:
             If one is not an item that can be listed, or its collection is unknown.
         """
         written = 0
-        for batch in batched(items, BATCH):
+        for rows in batched(map(writing.prepared, items), BATCH):  # prepared before others have to wait
             with transaction(self.connection):
-                written += writing.write_many(self.connection, batch)
+                written += writing.write_rows(self.connection, rows)
         return written
 
     def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:
@@ -151,7 +154,7 @@ class Catalogue:
         names = [one["id"] for one in self.collections()] if collection is None else [collection]
         for name in names:
             last = ""
-            while found := listing(self.reader, name, last, BATCH, withdrawn=withdrawn):
+            while found := listing(self.reader, name, last, _READ, withdrawn=withdrawn):
                 yield from found
                 last = found[-1]["id"]
 

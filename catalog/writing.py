@@ -43,15 +43,33 @@ def write_many(connection: sqlite3.Connection, items: Iterable[Mapping[str, Any]
     ValueError
         If one is not an item that can be listed, or its collection is unknown.
     """
+    return write_rows(connection, map(prepared, items))
+
+
+def prepared(item: Mapping[str, Any]) -> Row:
+    """Return what `write_rows` writes of an item; no database is needed.
+
+    Raises
+    ------
+    ValueError
+        If it is not an item that can be listed.
+    """
+    if not isinstance(item.get("collection"), str):
+        raise BadRequestError(f"item {item.get('id')}: unknown collection {item.get('collection')!r}")
+    return row(_alone(item))
+
+
+def write_rows(connection: sqlite3.Connection, rows: Iterable[Row]) -> int:
+    """Add or replace items that were prepared, as `write_many` does."""
     known = {name for (name,) in connection.execute("SELECT id FROM collections")}
     dictionaries = _Known(connection)
     written = 0
-    for group in batched(items, _GROUP):
+    for group in batched(rows, _GROUP):
         families: set[int] = set()
-        for item in group:
-            if not isinstance(item.get("collection"), str) or item["collection"] not in known:
-                raise BadRequestError(f"item {item.get('id')}: unknown collection {item.get('collection')!r}")
-            written += _write(connection, item, dictionaries, families)
+        for new in group:
+            if new.collection not in known:
+                raise BadRequestError(f"item {new.id}: unknown collection {new.collection!r}")
+            written += _write(connection, new, dictionaries, families)
         _tell(connection, families, dictionaries)
     return written
 
@@ -185,9 +203,8 @@ class _Known:
         self._by_collection[collection] = self._by_number[dictionaries.number] = dictionaries
 
 
-def _write(connection: sqlite3.Connection, item: Mapping[str, Any], dictionaries: _Known, families: set[int]) -> bool:
+def _write(connection: sqlite3.Connection, new: Row, dictionaries: _Known, families: set[int]) -> bool:
     """Write an item as the only one of its family; note the families that have to be told."""
-    new = row(_alone(item))
     statement = "SELECT rid, revision, store, created, family FROM items WHERE id = ? AND collection = ?"
     found = connection.execute(statement, (new.id, new.collection)).fetchone()
     if found is not None and _outdated(new, *found[1:4]):
