@@ -191,17 +191,28 @@ def place_of(search: Search) -> Place | None:
 
     Raises
     ------
-    ValueError
-        If it is none of this search, or a property can't be sorted by.
+    BadRequestError
+        If it is none of this search.
     """
     order = order_of(search.sortby, Parameters())
     if search.token is None:
         return None
     found = tokens.place_of(search.token, signature(order))
-    for key, value in zip(order, found.values, strict=True):
-        if value is not None and not isinstance(value, _VALUES[key.kind]):
-            raise BadRequestError(f"token {quoted(search.token)} is not one of this search")
+    if not all(_fits(key, value) for key, value in zip(order, found.values, strict=True)):
+        raise BadRequestError(f"token {quoted(search.token)} is not one of this search")
     return found
+
+
+def _fits(key: Key, value: Any) -> bool:
+    """Whether a value of a token, which anybody may have made, is one of a key."""
+    if value is None or not isinstance(value, _VALUES[key.kind]):
+        return value is None
+    if key.kind == "timestamptz":
+        try:
+            instant(value)
+        except ValueError:
+            return False
+    return True
 
 
 def token(values_of_keys: Sequence[Any], search: Search, *, backward: bool) -> str:
