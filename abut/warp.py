@@ -7,7 +7,9 @@ of one, is put together from pieces. So every chunk gets the bytes that the whol
 
 GDAL does the arithmetic, through `rasterio.warp.reproject`. Two things in it depend on how the work is divided, and are
 fixed here: coordinates that are interpolated along rows (``tolerance=0``), and the width of bilinear and cubic kernels,
-which GDAL derives from the ratio of the source and target *windows* of each call (``XSCALE`` and ``YSCALE``).
+which GDAL derives from the ratio of the source and target *windows* of each call (``XSCALE`` and ``YSCALE``). A third
+depends on what is warped together: one layer alone is nodata where its nearest pixel is, several are where no pixel
+under the kernel has data. Here it is always the latter, as every layer has company.
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ larger)."""
 _SIDE: Final = 160
 _EDGE_POINTS: Final = 33
 _MARGIN: Final = 2
+_MOST: Final = 65_535
+_SIGNED_NODATA: Final = -(2**31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,7 @@ def warp_piece(warp: Warp, piece: Piece, layers: Sequence[NDArray[np.uint16]]) -
     Returns
     -------
     ndarray of uint16, shape (layer, rows, columns)
-        DN on the piece's pixels; 0 where there is nothing to resample.
+        DN on the piece's pixels, at least 1; 0 where there is nothing to resample.
     """
     import rasterio  # noqa: PLC0415 - an extra
     from affine import Affine  # noqa: PLC0415 - an extra
@@ -158,28 +162,33 @@ def warp_piece(warp: Warp, piece: Piece, layers: Sequence[NDArray[np.uint16]]) -
     size, transform = float(warp.resolution), warp.target.transform
     x, y = _target_places(warp.target, np.array([[piece.columns.start, piece.rows.start]], np.float64))
     place = Affine(size, 0.0, float(piece.ground.left), 0.0, -size, float(piece.ground.top))
+    padded = np.stack([*layers, np.zeros_like(layers[0])])  # GDAL has rules of its own for one layer, or full ones
     target = Affine(transform.a, transform.b, float(x[0]), transform.d, transform.e, float(y[0]))
     shape = piece.rows.stop - piece.rows.start, piece.columns.stop - piece.columns.start
-    bands = list(range(1, len(layers) + 1))
+    bands = list(range(1, len(layers) + 2))
     across, down = warp.factors
+    signed = warp.resampling == "cubic"  # it undershoots: below 1 there has to be room beside nodata
+    nodata = _SIGNED_NODATA if signed else 0
     with (  # arrays given to reproject would become datasets in a way that is not safe in threads
-        _dataset(bands, layers[0].shape, place, str(warp.zone)) as source,
-        _dataset(bands, shape, target, str(warp.target.crs)) as result,
+        _dataset(bands, padded.shape[1:], place, str(warp.zone)) as source,
+        _dataset(bands, shape, target, str(warp.target.crs), "int32" if signed else "uint16") as result,
     ):
-        source.write(np.stack(layers))
+        source.write(padded)
         reproject(
             rasterio.band(source, bands),
             rasterio.band(result, bands),
             src_nodata=0,
-            dst_nodata=0,
+            dst_nodata=nodata,
             resampling=Resampling[warp.resampling],
             tolerance=0,
             UNIFIED_SRC_NODATA="NO",  # nodata layer by layer
             XSCALE=_kernel_scale(across),
             YSCALE=_kernel_scale(down),
         )
-        pixels: NDArray[np.uint16] = result.read()
-    return pixels
+        pixels = result.read(bands[:-1])
+    if signed:
+        pixels = np.where(pixels == nodata, 0, np.clip(pixels, 1, _MOST)).astype(np.uint16)
+    return np.asarray(pixels)
 
 
 def warp_pieces(
@@ -294,7 +303,9 @@ def _system(target: GeoBox) -> CRS:
     return target.crs.proj
 
 
-def _dataset(bands: Sequence[int], shape: tuple[int, ...], transform: Affine, crs: str) -> DatasetWriter:
+def _dataset(
+    bands: Sequence[int], shape: tuple[int, ...], transform: Affine, crs: str, dtype: str = "uint16"
+) -> DatasetWriter:
     import rasterio  # noqa: PLC0415 - an extra
 
     height, width = shape
@@ -305,7 +316,7 @@ def _dataset(bands: Sequence[int], shape: tuple[int, ...], transform: Affine, cr
         count=len(bands),
         height=height,
         width=width,
-        dtype="uint16",
+        dtype=dtype,
         transform=transform,
         crs=_gdal_crs(crs),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from pyproj import Transformer
@@ -13,16 +13,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from odc.geo.geobox import GeoBox
 
+    from abut.lattice import Zone
     from abut.layout import Band
-    from tests.toy_zones import ToyZone
 
 _MARGIN = 20 * GRID_STEP
+
+
+class Ground(Protocol):
+    """What a zone has."""
+
+    @property
+    def zone(self) -> Zone:
+        """The zone."""
+        ...
+
+    def pixels(self, band: Band, window: Bounds, step: int = ..., /) -> NDArray[np.uint16]:
+        """DN of a window."""
+        ...
 
 
 class Reference:
     """What a zone has on the pixels of a target."""
 
-    def __init__(self, zone: ToyZone, target: GeoBox, band: Band, step: int = 0) -> None:
+    def __init__(self, zone: Ground, target: GeoBox, band: Band, step: int = 0) -> None:
         self.target, self.zone, self.size = target, zone, band.resolution
         x, y = self.places(0.5, 0.5)
         equator = zone.zone.equator

@@ -58,6 +58,13 @@ def middle_of_the_top(name: str) -> tuple[float, float]:
     return lon, lat
 
 
+def ground_of_the_hole() -> Bounds:
+    """A square in the middle of the ground that is tested."""
+    footprint = tile("31TGM").footprint
+    x, y = (footprint.left + footprint.right) // 2, footprint.top
+    return Bounds(footprint.zone, x - 900, y - 1500, x + 900, y - 600)
+
+
 RIM = middle_of_the_top("31TGM")
 TARGETS = {
     "neighbour": square("EPSG:32632", RIM, 60),
@@ -111,19 +118,31 @@ def test_nearest_is_the_pixel_that_holds_the_exact_place_of_each_centre(name: st
 
 @pytest.mark.parametrize("name", ["neighbour", "finer", "ragged", "Europe", "degrees", "rotated"])
 @pytest.mark.parametrize("method", ["bilinear", "cubic"])
-def test_interpolation_weighs_pixels_with_data_and_is_nodata_where_nearest_is(name: str, method: str) -> None:
-    """Cubic needs all its sixteen pixels, and is bilinear where one has no data."""
+def test_interpolation_weighs_pixels_with_data_and_is_nodata_where_there_are_none(name: str, method: str) -> None:
+    """Cubic needs all its sixteen pixels, and is bilinear where one has no data; it stays between 1 and 65,535."""
     zone, target = ToyZone(WEST, speckled=True), TARGETS[name]
     pixels = filled(target, [zone], method)[0][B01][0]
     reference = Reference(zone, target, B01)
     expected = reference.bilinear()
     if method == "cubic":
         cubic = reference.cubic()
-        assert np.isfinite(cubic).any()
+        assert (cubic < 0).any()
         expected = np.where(np.isfinite(cubic), np.clip(cubic, 1, 65535), expected)
-    seen = reference.nearest() > 0
-    assert np.array_equal(pixels > 0, seen)
-    assert np.abs(pixels[seen] - expected[seen]).max() <= ROUNDING
+    assert np.array_equal(pixels > 0, np.isfinite(expected))
+    assert np.nanmax(np.abs(pixels - expected)) <= ROUNDING
+
+
+@pytest.mark.parametrize("method", sorted(REACH))
+def test_a_band_does_not_depend_on_what_else_is_asked_for(method: str) -> None:
+    """Not on other bands, not on steps in time, whether these have holes or are full."""
+    full, holes = ToyZone(WEST), ToyZone(WEST, speckled=True)
+    lost = ground_of_the_hole()
+    for zone in (full, holes, ToyZone(WEST, hole=lost), ToyZone(WEST, hole=lost, slots=(slot(0), slot(1), slot(2)))):
+        target = TARGETS["neighbour"]
+        together = filled(target, [zone], method, bands=[B01, B09])[0]
+        first = ToyZone(zone.tiles, slots=zone.slots[:1], hole=zone.hole, speckled=zone.speckled)
+        for band in (B01, B09):
+            assert np.array_equal(filled(target, [first], method, bands=[band])[0][band][0], together[band][0])
 
 
 @pytest.mark.parametrize("name", sorted(set(TARGETS) - {"rotated"}))

@@ -68,7 +68,7 @@ class ToyZone:
     hole: Bounds | None = None
     """Ground without data in B09."""
     speckled: bool = False
-    """Whether two of seven pixels have no data."""
+    """Whether one of 29 pixels has no data."""
     reads: list[str] = field(default_factory=list)
     """Keys that were read."""
     profile: str = "default"
@@ -108,7 +108,7 @@ class ToyZone:
         if self.hole is not None and band.name == "B09" and (lost := window.intersection(self.hole)):
             seen[window.slices(lost, size)] = False
         if self.speckled:
-            seen &= values % 7 > 1
+            seen &= values % 29 > 0
         return np.where(seen, values, 0).astype("<u2")
 
     def _seen(self, window: Bounds) -> Iterable[Bounds]:
