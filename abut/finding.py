@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from abut import product as products
 from abut.archive import open_archive
+from abut.errors import BadRequestError
 from abut.holdings import Held, Holdings, hull_of, in_threads, load_all, unsettled
 from abut.lattice import BlockRange
 from abut.newcomers import Listing, near, newcomers_of, read_item
@@ -130,14 +131,14 @@ class ArchiveFinder:
 
         Raises
         ------
-        ValueError
+        BadRequestError
             If the filter is one that only a STAC API understands.
         InvalidArchiveError
             If a ledger or an item can't be understood.
         """
         if query.wanted.cql2 is not None:
             what = f"an archive alone can't tell {query.wanted.cql2!r}"
-            raise ValueError(f"{archive.store.url}: CQL2 needs a STAC API; {what}")
+            raise BadRequestError(f"{archive.store.url}: CQL2 needs a STAC API; {what}")
         mine = [name for name in archive.layers() if _zone_of(name) == query.window.zone.epsg]
         likely = [name for name in mine if near(sensed(name), query.period)]
         known = load_all(archive.store, likely)

@@ -15,6 +15,7 @@ from abut.lattice import BlockRange
 from abut.newcomers import read_item
 from abut.store import open_store
 from abut.tiling import tiles_touching
+from abut.unusable import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -129,7 +130,9 @@ def locate_service(url: str) -> tuple[Archive, ApiFinder]:
     api = _api(start)
     objects = f"{api.rpartition('/')[0]}/zarr"
     store = open_store(objects)
-    if store.read(KEY) is None:
+    with explained(objects):
+        found = store.read(KEY)
+    if found is None:
         raise InvalidArchiveError(f"{url}: its STAC API has no objects of an archive beside it ({objects}/{KEY})")
     return open_archive(store), ApiFinder(api)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from abut.errors import BadRequestError
 from abut.metadata import version
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def one_version(
 
     Raises
     ------
-    ValueError
+    BadRequestError
         If the baseline is not made of numbers and dots.
     """
     wanted = None if baseline is None else _numbers(baseline)
@@ -111,4 +112,4 @@ def _numbers(baseline: str) -> tuple[int, ...]:
     try:
         return version(baseline)
     except ValueError as error:
-        raise ValueError(f"baseline {baseline!r} is not made of numbers and dots, such as 05.11") from error
+        raise BadRequestError(f"baseline {baseline!r} is not made of numbers and dots, such as 05.11") from error

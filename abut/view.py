@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from abut.errors import OlderVersionWarning
+from abut.errors import BadRequestError, OlderVersionWarning
 from abut.finding import Filter, Found, Query
 from abut.holdings import load_all, unsettled
 from abut.lattice import BlockRange
@@ -86,7 +86,7 @@ def select(
         If a block was released to a product that does not hold it.
     InvalidArchiveError
         If a ledger or an item can't be understood.
-    ValueError
+    BadRequestError
         If the grouping or the baseline is none.
 
     Warns
@@ -95,7 +95,7 @@ def select(
         If an older version of a strip has tiles in the window that the chosen one lacks, see `View.notes`.
     """
     if group not in ("datatake", "solar_day"):
-        raise ValueError(f"group {group!r} is neither 'datatake' nor 'solar_day'")
+        raise BadRequestError(f"group {group!r} is neither 'datatake' nor 'solar_day'")
     asked = None if product is None else product.removesuffix(".SAFE")
     found, notes = one_version(finder.find(archive, Query(window, period, wanted)), product=asked, baseline=baseline)
     if notes:

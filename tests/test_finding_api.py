@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import threading
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from abut import finding_api, http_json
+from abut import store as stores
 from abut.archive import Archive, create_archive, open_archive
 from abut.errors import CatalogueError, InvalidArchiveError, MissingObjectError, UnsupportedStoreError
 from abut.finding import ArchiveFinder, Filter, Query, locate
@@ -153,29 +155,29 @@ def test_what_is_wrong_with_a_search_is_said(settled: tuple[Archive, Served]) ->
 
 
 def test_objects_of_a_service_are_read_one_by_one_and_never_written(settled: tuple[Archive, Served]) -> None:
-    store = open_store(f"{settled[1].url}/zarr/")
-    assert store.read_only
+    objects = open_store(f"{settled[1].url}/zarr/")
+    assert objects.read_only
     key = f"products/{SHOTS[0].id}.json"
-    found = store.read(key)
+    found = objects.read(key)
     assert found is not None
     assert json.loads(found.data)["id"] == SHOTS[0].id
-    assert found.version == store.read(key).version  # type: ignore[union-attr] # as above
-    assert store.get(key) == found.data
-    assert store.read("products/nothing.json") is None
-    with pytest.raises(MissingObjectError, match=f"{store.url}/products/nothing.json: no such object"):
-        store.get("products/nothing.json")
+    assert found.version == objects.read(key).version  # type: ignore[union-attr] # as above
+    assert objects.get(key) == found.data
+    assert objects.read("products/nothing.json") is None
+    with pytest.raises(MissingObjectError, match=f"{objects.url}/products/nothing.json: no such object"):
+        objects.get("products/nothing.json")
     for action in (
-        lambda: store.put_new("a", b""),
-        lambda: store.swap("a", b"", None),
-        lambda: list(store.entries("")),
-        lambda: store.children("products"),
-        lambda: store.delete(["a"]),
-        store.now,
-        lambda: require_conditional_writes(store),
-        lambda: create_archive(store.url),
-        lambda: select(open_archive(store), ArchiveFinder(), CORNER),
+        lambda: objects.put_new("a", b""),
+        lambda: objects.swap("a", b"", None),
+        lambda: list(objects.entries("")),
+        lambda: objects.children("products"),
+        lambda: objects.delete(["a"]),
+        objects.now,
+        lambda: require_conditional_writes(objects),
+        lambda: create_archive(objects.url),
+        lambda: select(open_archive(objects), ArchiveFinder(), CORNER),
     ):
-        with pytest.raises(UnsupportedStoreError, match=f"{store.url}: objects of a web server can be read"):
+        with pytest.raises(UnsupportedStoreError, match=f"{objects.url}: objects of a web server can be read"):
             action()
     with pytest.raises(InvalidArchiveError, match="not an archive"):
         open_archive(f"{settled[1].url}/nothing")
@@ -265,6 +267,20 @@ def test_a_server_that_says_nothing_or_is_not_there_is_given_up(monkeypatch: pyt
         locate(url)
     with pytest.raises(CatalogueError, match="not a URL of http"):
         http_json.fetch("file:///etc/passwd")
+
+
+def test_an_object_of_a_busy_server_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    soon = timedelta(seconds=0.01)
+    monkeypatch.setitem(stores._RETRIES, "backoff", {"init_backoff": soon, "max_backoff": soon})
+    with answering((503, b""), (502, b""), (200, b"block")) as (url, seen):
+        assert open_store(f"{url}/zarr").get("products/a.zarr/c/0/0") == b"block"
+    assert seen == ["GET /zarr/products/a.zarr/c/0/0"] * 3
+
+
+@pytest.mark.parametrize("url", ["https://", "http://[", "ftp://host/zarr"])
+def test_what_is_no_url_of_objects_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArchiveError, match=re.escape(url[:8])):
+        open_store(url)
 
 
 @pytest.mark.parametrize(

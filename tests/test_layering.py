@@ -59,7 +59,7 @@ def test_reading_an_archive_needs_no_extra() -> None:
     script = f"""
 import sys
 for name in {HEAVY!r}: sys.modules[name] = None
-import abut.archive, abut.legacy, abut.masks, abut.ledger, catalog, catalog.sqlite
+import abut.archive, abut.legacy, abut.masks, abut.ledger, abut.view, abut.finding_api, catalog, catalog.sqlite
 """
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 

@@ -345,6 +345,21 @@ def test_a_release_to_a_product_that_does_not_hold_the_block_is_an_error_where_i
         view(archive)
 
 
+def test_a_product_that_gets_a_layer_of_its_own_is_followed_there() -> None:
+    archive = empty_archive()
+    shot = Shot("32TNP")
+    commit(archive, shot, member(shot))
+    found = view(archive)
+    own = f"32632.{shot.id}"
+    commit(archive, shot, member(shot), own)
+    assert found.renewed().counts(0).sum() == len(MINE)
+    enlist(archive, own, [member(shot, frozenset(MINE[:2]))])
+    assert found.renewed().counts(0).sum() == 2
+    assert found.renewed() == found.renewed()
+    enlist(archive, own, [member(shot, withdrawn=SINCE)])
+    assert found.renewed().counts(0).sum() == 0
+
+
 def test_filters_take_what_fits_all_that_is_given() -> None:
     archive = empty_archive()
     shots = [

@@ -92,7 +92,10 @@ def blocks_within(one: Tile) -> Iterator[tuple[int, int]]:
 
 
 def fill(archive: Archive, tiles: list[Tile]) -> tuple[int, int]:
-    """Put a month of one zone into an archive; return the numbers of layers and products."""
+    """Put a month of one zone into an archive; return the numbers of layers and products.
+
+    Of each layer only the first item can be read: they would take a hundred times the space of all else.
+    """
     store, layers, products = archive.store, 0, 0
     for track in range(TRACKS):
         seen = tiles[track * len(tiles) // TRACKS : (track + 1) * len(tiles) // TRACKS + len(tiles) // 60]
@@ -113,9 +116,10 @@ def fill(archive: Archive, tiles: list[Tile]) -> tuple[int, int]:
                 text.replace(f"{start:{compact}}", f"{moment:{compact}}").replace(f"{start:{long}}", f"{moment:{long}}")
                 for text in (ledger, item, "\n".join(names))
             )
+            names_now = listed.splitlines()
             store.put_new(ledgers.key(first.layer.replace(f"{start:{compact}}", f"{moment:{compact}}")), made.encode())
-            for name in listed.splitlines():
-                store.put_new(f"products/{name}.json", copied.encode())
+            for name in names_now:
+                store.put_new(f"products/{name}.json", copied.encode() if name == names_now[0] else b"not read")
             layers, products = layers + 1, products + len(names)
     return layers, products
 
