@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from calendar import monthrange
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,6 +9,7 @@ from click.core import ParameterSource
 
 from abut.completion import complete
 from abut.errors import AbutError
+from abut.period import parse_period
 from abut.tiling import tile as tile_of
 from catalog import cql2
 from catalog.fields import chosen
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _PAGE: Final = 250
-_DATE: Final = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 _LATEST: Final[cql2.Node] = {
     "op": "or",
     "args": [
@@ -119,7 +116,7 @@ def _values(
     values = {
         "collections": list(collections),
         "bbox": _box(bbox) if bbox else None,
-        "datetime": interval(times) if times else None,
+        "datetime": parse_period(times).interval if times else None,
         "filter": condition,
         "filter-lang": "cql2-json" if condition else None,
         "sortby": sortby,
@@ -137,33 +134,6 @@ def _box(text: str) -> list[float]:
         return list(box([float(part) for part in text.split(",")]))
     except ValueError:
         raise ValueError(f"--bbox {text!r} is not W,S,E,N in degrees, such as 10,46,11,47") from None
-
-
-def interval(text: str) -> str:
-    """Return an interval of instants from one of years, months, days or instants; one alone is all that it covers.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or has days that no calendar has.
-    """
-    first, separator, last = text.partition("/")
-    if not separator and not _DATE.fullmatch(first):
-        return text
-    return f"{_instant(first, text, last=False)}/{_instant(last if separator else first, text, last=True)}"
-
-
-def _instant(part: str, text: str, *, last: bool) -> str:
-    if not _DATE.fullmatch(part):
-        return part or ".."
-    year, month, day, *_ = (*map(int, part.split("-")), 0, 0)
-    try:
-        if last:
-            month = month or 12
-            return f"{date(year, month, day or monthrange(year, month)[1])}T23:59:59.999999Z"
-        return f"{date(year, month or 1, day or 1)}T00:00:00Z"
-    except ValueError as error:
-        raise ValueError(f"--datetime {text!r}: {error}") from error
 
 
 def _completed(items: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -69,6 +69,21 @@ def test_a_period_that_ends_before_it_starts_is_refused(value: Any) -> None:
         parse_period(value)
 
 
+INTERVALS = [
+    ("2024-02", "2024-02-01T00:00:00Z/2024-02-29T23:59:59.999999Z"),
+    ("2023/2024-02", "2023-01-01T00:00:00Z/2024-02-29T23:59:59.999999Z"),
+    ("../2024", "../2024-12-31T23:59:59.999999Z"),
+    ("2024/", "2024-01-01T00:00:00Z/.."),
+    ("2024-01-01T10:00:00Z", "2024-01-01T10:00:00Z"),
+    (None, ".."),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), INTERVALS)
+def test_stac_is_asked_for_first_and_last_instant(value: str | None, expected: str) -> None:
+    assert parse_period(value).interval == str(parse_period(value)) == expected
+
+
 def test_a_period_is_half_open() -> None:
     july = parse_period("2025-07")
     assert utc(2025, 7, 1) in july
