@@ -95,6 +95,14 @@ def test_azimuths_around_north_do_not_turn_south() -> None:
     assert azimuth.max() < 360
 
 
+def test_azimuths_just_west_of_north_are_less_than_360() -> None:
+    angles = np.full((2, 23, 23), 359.999999999)
+    angles[0] = 5
+    _, azimuth = on_pixels(filled(angles), TILE, TILE.footprint, 60)
+    assert np.float32(359.999999999) == 360
+    assert (azimuth == 0).all()
+
+
 def test_parts_have_the_bits_of_the_whole() -> None:
     grid = filled(nodes())
     whole = on_pixels(grid, TILE, TILE.footprint, 60)

@@ -142,6 +142,16 @@ def test_lost_objects_are_read_where_a_newer_plan_says(source: MemoryBlocks) -> 
     assert block_pixels(old, 0, B01, EAST) is not None
 
 
+def test_a_block_that_a_newer_plan_has_no_more_is_nodata() -> None:
+    """Of two holders one was pasted when the other was found to be gone; then both were withdrawn."""
+    sparse = noise(B01, 1, share=0.5)
+    both = empty().put(0, "a", WEST, {B01: sparse}).put(0, "b", WEST, {B01: sparse}).put(0, "a", EAST, {B01: sparse})
+    obstore.delete(both.store.backend, both.parts(0, WEST)[1].key(B01))
+    newer = replace(both, held={key: parts for key, parts in both.held.items() if key[1] == EAST})
+    found = read_bands(replace(both, later=(newer,)), WINDOW, [B01])[B01]
+    assert np.array_equal(found[0], overlaid({EAST: [sparse]}, WINDOW, 60))
+
+
 def test_errors_name_store_and_key(source: MemoryBlocks) -> None:
     broken = empty().put(0, "a", WEST, {B01: noise(B01, 1)})
     key = broken.parts(0, WEST)[0].key(B01)
