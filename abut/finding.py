@@ -123,7 +123,7 @@ class Finder(Protocol):
 class ArchiveFinder:
     """Finds products by what lies in the archive: names of ledgers, ledgers, items."""
 
-    listing: Listing = field(default_factory=Listing)
+    listing: Listing = field(default_factory=Listing, compare=False, repr=False)
     """Ids of the committed products, listed a moment ago."""
 
     def find(self, archive: Archive, query: Query) -> tuple[Found, ...]:

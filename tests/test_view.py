@@ -301,7 +301,7 @@ def test_a_solar_day_holds_datatakes_of_several_days_of_utc_where_the_sun_says_s
     """In zone 1 solar time is eleven hours behind: the day of 23 August goes from 11:00 to 11:00 of the next in UTC."""
     archive, where = empty_archive(), tile("01KCB")
     window = where.hull.block(5, 5).bounds
-    starts = [datetime(2023, 8, 23, hour, tzinfo=UTC) for hour in (9, 12, 22)] + [datetime(2023, 8, 24, 3, tzinfo=UTC)]
+    starts = [datetime(2023, 8, 23, hour, tzinfo=UTC) for hour in (9, 11, 22)] + [datetime(2023, 8, 24, 3, tzinfo=UTC)]
     for start in starts:
         shot = Shot(where.id, datatake=start, datastrip_start=start)
         layer_of(archive, (shot, member(shot, frozenset(where.hull))))

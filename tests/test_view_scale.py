@@ -17,7 +17,7 @@ from abut.finding import ArchiveFinder
 from abut.lattice import BLOCK_SIZE, BlockRange, Bounds
 from abut.ledger import Member
 from abut.period import Period
-from abut.store import Store, Versioned
+from abut.store import Entry, Store, Versioned
 from abut.tiling import Tile, tile
 from abut.view import View, select
 from tests.conftest import shared_data
@@ -34,16 +34,22 @@ JULY = Period(datetime(2025, 7, 1, tzinfo=UTC), datetime(2025, 8, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class CountingStore(Store):
-    """A store that counts reads by folder."""
+    """A store that counts reads by folder, and listings."""
 
     reads: dict[str, int] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, key: str) -> Versioned | None:
+    def count(self, what: str) -> None:
         with self.lock:
-            folder = key.partition("/")[0]
-            self.reads[folder] = self.reads.get(folder, 0) + 1
+            self.reads[what] = self.reads.get(what, 0) + 1
+
+    def read(self, key: str) -> Versioned | None:
+        self.count(key.partition("/")[0])
         return Store.read(self, key)
+
+    def children(self, prefix: str) -> tuple[list[str], list[Entry]]:
+        self.count(f"{prefix}/")
+        return Store.children(self, prefix)
 
 
 def europe() -> dict[int, list[Tile]]:
@@ -148,8 +154,10 @@ def test_a_month_of_europe_is_planned_from_its_ledgers_and_one_item_of_each() ->
     assert layers >= 1_000
     assert products >= 15_000
     counted, reads = counting(archive)
-    views = [select(counted, ArchiveFinder(), ground_of(tiles), JULY) for tiles in zones.values()]
-    assert reads == {"layers": layers, "products": layers}
+    finder = ArchiveFinder()
+    views = [select(counted, finder, ground_of(tiles), JULY) for tiles in zones.values()]
+    assert reads.pop("products/") < len(zones)  # the list of all products is kept for some seconds
+    assert reads == {"layers": layers, "products": layers, "layers/": len(zones)}
     assert sum(len(view.slots) for view in views) == layers
     assert sum(len(slot.products) for view in views for slot in view.slots) == products
     for view in views[::5]:
