@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -25,6 +26,8 @@ from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
 from services.zarr import zarr_app
+from services.zone_snapshots import Snapshots
+from services.zones import zones_app
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -79,7 +82,7 @@ def create_app(settings: Settings) -> ASGIApp:
 def archive_parts(settings: Settings) -> list[Part]:
     """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
     archive = served_archive(settings)
-    others = [zarr_part(settings, archive)]
+    others = [zones_part(settings, archive), zarr_part(settings, archive)]
     return [stac_part(settings, archive, others), *others]
 
 
@@ -123,6 +126,18 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
         item_links=lambda base: (
             ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group"),
         ),
+    )
+
+
+def zones_part(settings: Settings, archive: Archive) -> Part:
+    """Return the archive's zones as a part; it goes before the objects, below whose path it lies."""
+    snapshots = Snapshots(Path(settings.zone_snapshots)) if settings.zone_snapshots else None
+    app = zones_app(archive, views=settings.zone_views, threads=settings.zone_threads, snapshots=snapshots)
+    return Part(
+        path="/zarr/zones",
+        title="Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr",
+        rel=None,
+        app=readable_from(app, settings.cors_origins),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import tempfile
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -80,6 +81,11 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
     bool
         Whether the application could be started.
     """
+    with _shared_snapshots(settings) as shared:
+        return _serve(shared, listening, begin)
+
+
+def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
     configure_logging(settings.log_level, settings.log_format)
     config = uvicorn.Config(
         partial(served_app, settings),
@@ -104,7 +110,9 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
         server = uvicorn.Server(config)
         try:
             server.run([listening.socket])
-        except SystemExit as end:  # of a signal; or uvicorn's way to say that the application did not start: it is logged
+        except (
+            SystemExit
+        ) as end:  # of a signal; or uvicorn's way to say that the application did not start: it is logged
             return end.code == 0
         return server.started
 
@@ -113,6 +121,16 @@ def served_app(settings: Settings) -> ASGIApp:
     """Return the application of a worker, which has logs of its own to set up."""
     configure_logging(settings.log_level, settings.log_format)
     return create_app(settings)
+
+
+@contextlib.contextmanager
+def _shared_snapshots(settings: Settings) -> Iterator[Settings]:
+    """Give several workers a folder in which they tell each other of snapshots of zones."""
+    if settings.workers == 1 or settings.zone_snapshots:
+        yield settings
+        return
+    with tempfile.TemporaryDirectory(prefix="abut-snapshots-", ignore_cleanup_errors=True) as folder:
+        yield settings.model_copy(update={"zone_snapshots": folder})
 
 
 @contextlib.contextmanager

@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     max_written_body: int = Field(64_000_000, ge=1)
     """Largest body of a transaction, in bytes."""
 
+    zone_views: int = Field(8, ge=1, le=1000)
+    """Zone views that each process keeps open."""
+    zone_threads: int = Field(4, ge=1, le=64)
+    """Blocks of zone views that each process merges at once."""
+    zone_snapshots: str | None = None
+    """Folder in which processes tell each other of snapshots; default: one that `abut serve` makes for its workers."""
+
     transactions: bool = False
     """Whether the STAC API takes writes, from whoever has a token."""
     write_tokens: Listed[SecretStr] = ()

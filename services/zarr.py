@@ -149,7 +149,6 @@ def zarr_app(store: Store) -> ASGIApp:
 
 async def _answer(objects: Objects, address: Address, scope: Scope, send: Send) -> bool:
     """Answer a request for something that the grammar permits; return False if there is no such thing."""
-    head_only = scope["method"] == "HEAD"
     if address.kind == "node":
         return await _index(objects, address, scope, send)
     if address.kind in ("item", "settings"):
@@ -157,6 +156,18 @@ async def _answer(objects: Objects, address: Address, scope: Scope, send: Send) 
         if found is None or (address.kind == "item" and _was_removed(found.data)):
             return False
         objects = found if address.kind == "item" else _settings(found)
+    return await answer_object(objects, address, scope, send)
+
+
+async def answer_object(objects: Objects, address: Address, scope: Scope, send: Send) -> bool:
+    """Send an object, or the part that is asked for, heeding the request's conditions; False if there is none.
+
+    Raises
+    ------
+    UnsatisfiableRangeError
+        If no byte of the object is in the range.
+    """
+    head_only = scope["method"] == "HEAD"
     headers = Headers(scope=scope)
     known: Entity | None = None
     if head_only or CONDITIONS & {name.lower() for name in headers}:
