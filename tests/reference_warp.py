@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -95,6 +96,24 @@ class Reference:
                 total += pixels * _keys(right - dx) * _keys(down - dy)
         return total
 
+    def widened(self, method: str, ratio: tuple[float, float]) -> NDArray[np.float64]:
+        """Bilinear or cubic kernels widened to pixels that are `ratio` (x, y) as large as the source's.
+
+        Over pixels with data; NaN where the sum of their weights is not positive.
+        """
+        kernel, reach = (_triangle, 1) if method == "bilinear" else (_keys, 2)
+        column, row = np.floor(self.columns - 0.5).astype(int), np.floor(self.rows - 0.5).astype(int)
+        right, down = self.columns - 0.5 - column, self.rows - 0.5 - row
+        total, weights = np.zeros(right.shape), np.zeros(right.shape)
+        wide, high = (math.ceil(reach * size) for size in ratio)
+        for dy in range(1 - high, high + 1):
+            for dx in range(1 - wide, wide + 1):
+                pixels = self.mosaic[row + dy, column + dx].astype(np.float64)
+                weight = kernel((dx - right) / ratio[0]) * kernel((dy - down) / ratio[1]) * (pixels > 0)
+                total, weights = total + weight * pixels, weights + weight
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(weights > 0, total / weights, np.nan)
+
     def average(self) -> NDArray[np.float64]:
         """Mean of pixels with data, weighed by their area in the rectangle of two opposite corners; NaN without any."""
         ends = self.in_mosaic(*self.places(0, 0)), self.in_mosaic(*self.places(1, 1))
@@ -110,6 +129,10 @@ class Reference:
                 total, weights = total + weight * pixels, weights + weight
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(total / weights)
+
+
+def _triangle(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.maximum(0, 1 - np.abs(distance)))
 
 
 def _keys(distance: NDArray[np.float64]) -> NDArray[np.float64]:

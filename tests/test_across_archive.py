@@ -160,6 +160,7 @@ TARGETS = {
     "degrees": around("EPSG:4326", 0.001, 150),
     "another zone": around("EPSG:32631", 35, 200),
     "off the grid": around("EPSG:32632", 50, 200),
+    "rotated": GeoBox((120, 200), around("EPSG:32632", 60, 200).transform @ Affine.rotation(20), "EPSG:32632"),
 }
 
 

@@ -132,6 +132,18 @@ def test_interpolation_weighs_pixels_with_data_and_is_nodata_where_there_are_non
     assert np.nanmax(np.abs(pixels - expected)) <= ROUNDING
 
 
+@pytest.mark.parametrize("size", [75, 180])
+@pytest.mark.parametrize("method", ["bilinear", "cubic"])
+def test_kernels_are_as_wide_as_the_pixels_of_the_target(method: str, size: int) -> None:
+    zone, target = ToyZone(WEST, speckled=True), square("EPSG:32632", RIM, size)
+    pixels = filled(target, [zone], method)[0][B01][0]
+    across, down = Warp(target, zone.zone, 60, method).factors
+    assert across == pytest.approx(size / 60, rel=0.005)
+    expected = np.clip(Reference(zone, target, B01).widened(method, (across, down)), 1, 65535)
+    assert np.array_equal(pixels > 0, np.isfinite(expected))
+    assert np.nanmax(np.abs(pixels - expected)) <= ROUNDING
+
+
 @pytest.mark.parametrize("method", sorted(REACH))
 def test_a_band_does_not_depend_on_what_else_is_asked_for(method: str) -> None:
     """Not on other bands, not on steps in time, whether these have holes or are full."""
@@ -177,8 +189,8 @@ def test_any_division_of_a_request_gives_the_same_bytes(name: str, method: str) 
     height, width = target.shape.yx
     random = np.random.default_rng(sorted(TARGETS).index(name))
     down, across = (
-        [0, *sorted(int(cut) for cut in random.choice(np.arange(1, size), 2, replace=False)), size]
-        for size in (height, width)
+        [0, *sorted(int(cut) for cut in random.choice(np.arange(1, size), cuts, replace=False)), size]
+        for size, cuts in ((height, 1), (width, 2))
     )
     for top, bottom in pairwise(down):
         for left, right in pairwise(across):
