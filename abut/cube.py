@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from abut.errors import BadRequestError, TooLargeError
-from abut.labels import CONVENTIONS, PROVENANCE, angle_attributes, band_attributes, coordinates, flags_of
+from abut.labels import CONVENTIONS, PROVENANCE, angle_attributes, band_attributes, coordinates, flags_of, products_of
 from abut.lattice import RESOLUTIONS
 from abut.layout import BANDS
 from abut.reading import AnglePixels, MaskPixels, Pixels, Provenance, Reading, snapped_out
@@ -148,7 +148,7 @@ def make_cube(
     outer = snapped_out(window)
     told = on_block if chunks is None else None  # a task on another machine can't tell
     reading = Reading(source, store or source.store, outer, tuple(neighbours), resampling, threads, told)
-    maker = _Maker(reading, window, wish, chunks)
+    maker = _Maker(reading, window, wish, chunks, products_of(source, window))
     if chunks is None and limit is not None and maker.size > limit:
         raise TooLargeError(
             f"{maker.size:,} bytes are more than the limit of {limit:,}; ask for fewer bands, less ground or time, or "
@@ -166,6 +166,7 @@ class _Maker:
     window: Bounds
     wish: Wish
     chunks: Mapping[str, int | str] | int | str | None
+    products: Mapping[str, Any]
 
     @property
     def size(self) -> int:
@@ -263,7 +264,8 @@ class _Maker:
             variable.name: (("time", "y", "x"), values[variable.name][:, *inside], dict(variable.attributes))
             for variable in variables
         }
-        made = xr.Dataset(data, coordinates(self.reading.source, self.window, resolution, bands), dict(about))
+        coords = coordinates(self.reading.source, self.window, resolution, bands, self.products)
+        made = xr.Dataset(data, coords, dict(about))
         for variable in made.data_vars.values():
             variable.encoding["grid_mapping"] = "spatial_ref"
         return made

@@ -12,7 +12,7 @@ from abut.layout import CLASSIFICATION_BITS, QUALITY_BITS
 from abut.reading import block_centres, suppliers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from abut.blocks import BlockSource, Slot
     from abut.lattice import Bounds
@@ -30,9 +30,14 @@ PROVENANCE: Final = {
 """Attributes of the variable that says which zone pixels come from."""
 
 
-def coordinates(source: BlockSource, window: Bounds, resolution: int, bands: Sequence[Band]) -> dict[str, Any]:
-    """Return the coordinates of a dataset of some ground, at a pixel size, of some bands."""
-    return {**place(window, resolution), **times(source.slots, bands), **_products(source, window)}
+def coordinates(
+    source: BlockSource, window: Bounds, resolution: int, bands: Sequence[Band], products: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the coordinates of a dataset of some ground, at a pixel size, of some bands.
+
+    What `products_of` says is given, since it is the same at all pixel sizes.
+    """
+    return {**place(window, resolution), **times(source.slots, bands), **products}
 
 
 def place(window: Bounds, resolution: int) -> dict[str, Any]:
@@ -105,8 +110,8 @@ def times(slots: Sequence[Slot], bands: Sequence[Band]) -> dict[str, Any]:
     }
 
 
-def _products(source: BlockSource, window: Bounds) -> dict[str, Any]:
-    """Name the product that each block comes from."""
+def products_of(source: BlockSource, window: Bounds) -> dict[str, Any]:
+    """Return the coordinates that name the product that each block comes from."""
     names = sorted({name for slot in source.slots for name in slot.products})
     table = suppliers_of(source, window, {name: index for index, name in enumerate(names)}, range(len(source.slots)))
     north, east = block_centres(window)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import obstore
 import pytest
 
 from abut.errors import DigestMismatchError, MissingObjectError
-from abut.lattice import Block, Bounds, Zone
+from abut.lattice import Block, BlockRange, Bounds, Zone
 from abut.layout import BAND
 from abut.pixels import block_pixels, read_bands, suppliers
 from abut.store import Store
@@ -150,6 +151,22 @@ def test_a_block_that_a_newer_plan_has_no_more_is_nodata() -> None:
     newer = replace(both, held={key: parts for key, parts in both.held.items() if key[1] == EAST})
     found = read_bands(replace(both, later=(newer,)), WINDOW, [B01])[B01]
     assert np.array_equal(found[0], overlaid({EAST: [sparse]}, WINDOW, 60))
+
+
+def test_memory_is_the_result_and_a_block_for_each_thread() -> None:
+    source, ground = empty(), Bounds(ZONE, 480_000, 4_800_000, 480_000 + 6 * 9_600, 4_800_000 + 4 * 9_600)
+    band = BAND["B02"]
+    for number, block in enumerate(BlockRange.around(ground)):
+        for product in ("a", "b"):
+            source = source.put(0, product, block, {band: noise(band, number)})
+    tracemalloc.start()
+    found = read_bands(source, ground, [band], threads=2)[band]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    size = 960 * 960 * 2
+    assert found.nbytes == 24 * size
+    # For each thread the bytes as fetched, decoded, and which pixels were empty; and a little that is no pixel.
+    assert peak < found.nbytes + 2 * 3.5 * size + 500_000
 
 
 def test_errors_name_store_and_key(source: MemoryBlocks) -> None:
