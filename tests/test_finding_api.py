@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import shutil
 import threading
@@ -126,6 +127,7 @@ def test_cql2_chooses_products(settled: tuple[Archive, Served], cql2: Any) -> No
 def test_pixels_come_through_the_service(settled: tuple[Archive, Served]) -> None:
     there = select(*locate(settled[1].url), CORNER, Period(START, START + timedelta(days=1)))
     assert np.array_equal(pixels(there), ground("B01", CORNER))
+    assert read_by(pickle.loads(pickle.dumps(there))) == read_by(there)  # noqa: S301 - our own
 
 
 def test_a_view_through_the_service_follows_the_archive(made: Path, tmp_path: Path) -> None:

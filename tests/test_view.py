@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import random
 import warnings
 from dataclasses import replace
@@ -384,14 +383,6 @@ def test_filters_take_what_fits_all_that_is_given() -> None:
         taken(cql2="eo:cloud_cover < 3")
     with pytest.raises(KeyError, match="'32XXX' is not a tile"):
         Filter(tiles=frozenset({"32XXX"}))
-
-
-def test_a_view_can_be_sent_to_other_processes() -> None:
-    archive = empty_archive()
-    shot = Shot("32TNP")
-    layer_of(archive, (shot, member(shot)))
-    [slot] = view(archive).slots
-    assert pickle.loads(pickle.dumps(slot)) == slot  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from dataclasses import replace
 from datetime import timedelta
@@ -237,6 +238,14 @@ def test_what_is_left_of_removed_products_is_passed_over(archive: Archive) -> No
     put(archive.store, key, b"{}")
     with pytest.raises(InvalidArchiveError, match=f"{shots[0].id}.json: not the item of a product"):
         select(archive, ArchiveFinder(), CORNER)
+
+
+def test_a_view_can_be_sent_to_other_processes(four: Archive) -> None:
+    found = view(four)
+    sent = pickle.loads(pickle.dumps(found))  # noqa: S301 - our own
+    assert sent == found
+    assert np.array_equal(pixels(sent), ground("B01", CORNER))
+    assert sent.renewed() == found
 
 
 def test_an_archive_is_located_by_its_folder(four: Archive) -> None:
