@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import struct
 import time
@@ -15,6 +17,8 @@ import httpx
 import psycopg
 import pytest
 
+from abut.archive import open_archive, switch_catalogue
+from abut.catalogue import without_secrets
 from catalog.opening import catalogue_of, open_catalogue
 from tests.postgres import new_database
 from tests.serving import serving
@@ -36,15 +40,21 @@ def served(
     request: pytest.FixtureRequest, old_archive: Archive, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """An archive of two products, and photos, on either database."""
+    folder = tmp_path_factory.mktemp("links") / "archive"
+    shutil.copytree(old_archive.store.url, folder, copy_function=os.link, ignore=shutil.ignore_patterns("catalog*"))
+    for name in ("archive.json", "collection.json"):  # changes of these are the copy's alone
+        (folder / name).unlink()
+        shutil.copy(f"{old_archive.store.url}/{name}", folder)
     if request.param == "sqlite":
-        url = str(tmp_path_factory.mktemp("links") / "catalog.sqlite")
-        copy(old_archive, url)
-        with serving(old_archive.store.url, catalogue=url) as one:
+        archive = switch_catalogue(open_archive(folder), "photos.sqlite")
+        copy(old_archive, archive.catalogue_url)
+        with serving(archive.store.url) as one:
             yield one
         return
     with new_database(request.getfixturevalue("postgres")) as url:
+        archive = switch_catalogue(open_archive(folder), without_secrets(url))
         copy(old_archive, url)
-        with serving(old_archive.store.url, catalogue=url) as one:
+        with serving(archive.store.url, catalogue=url) as one:
             yield one
 
 
