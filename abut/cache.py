@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -25,6 +26,10 @@ class Cache[T]:
     def __init__(self, limit: int, size: Callable[[T], int]) -> None:
         self.limit = limit
         self._size = size
+        self._clear()
+        os.register_at_fork(after_in_child=self._clear)  # what other threads were making will never be made there
+
+    def _clear(self) -> None:
         self._values: OrderedDict[Hashable, Future[T]] = OrderedDict()
         self._sizes: dict[Hashable, int] = {}
         self._lock = threading.Lock()

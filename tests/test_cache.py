@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +61,32 @@ def test_what_failed_is_tried_again() -> None:
     assert cache.get("key", lambda: "there") == "there"
     cache.forget("key")
     assert cache.get("key", lambda: "again") == "again"
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_threads_that_it_has_not() -> None:
+    cache, begun, go_on = Cache[str](100, len), threading.Event(), threading.Event()
+
+    def slow() -> str:
+        begun.set()
+        go_on.wait(30)
+        return "parent"
+
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(cache.get, "key", slow)
+        begun.wait(30)
+        child = os.fork()
+        if child == 0:
+            os._exit(cache.get("key", lambda: "child") != "child")
+        until = time.monotonic() + 20
+        while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
+            time.sleep(0.01)
+        if done == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+        go_on.set()
+        assert made.result() == "parent"
+    assert done == (child, 0)
 
 
 @pytest.mark.parametrize("threads", [1, 4])
