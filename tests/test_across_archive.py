@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,13 @@ def test_lazy_requests_across_zones_have_the_bytes_of_eager_ones(connection: Con
             lazy = dataset(connection, **place, resampling=method, reflectance=True, chunks=chunks)
             assert lazy.b01.chunks is not None
             xr.testing.assert_identical(lazy.compute(), eager)
+
+
+def test_lazy_requests_can_be_sent_to_other_machines(connection: Connection) -> None:
+    for place in ({"window": BORDER, "resolution": 60}, {"geobox": EUROPE}):
+        lazy = dataset(connection, **place, chunks={}, bands="B01")
+        sent = pickle.loads(pickle.dumps(lazy))  # noqa: S301 - our own
+        xr.testing.assert_identical(sent.compute(), lazy.compute())
 
 
 def test_own_zone_alone_if_asked_for(connection: Connection) -> None:

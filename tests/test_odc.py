@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import pickle
 import shutil
@@ -16,15 +17,20 @@ import numpy as np
 import odc.stac
 import pystac
 import pytest
+import rasterio
 import xarray as xr
+import zarr
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from zarr.storage import MemoryStore
 
 import abut.odc
 from abut import complete
 from abut.archive import open_archive
+from abut.codec import decode_block, encode_block, zarr_codecs
 from abut.odc import BlockDriver
+from abut.store import Store
 from ingest.purge import purge
 from ingest.settle import settle
 from tests.neighbours import SEAM, WEST, Neighbours
@@ -229,6 +235,62 @@ def test_an_array_that_is_not_there_is_the_error_of_the_stock_load_or_nothing(it
     )
 
 
+def moved(items: list[pystac.Item], folder: Path, into: Path) -> list[pystac.Item]:
+    """The items as if a copy of the archive, made for this, were theirs."""
+    shutil.copytree(folder, into)
+    found = [item.clone() for item in items]
+    for asset in (asset for item in found for asset in item.assets.values()):
+        asset.href = asset.href.replace(str(folder), str(into))
+    return found
+
+
+def test_a_block_that_is_damaged_is_the_error_of_the_stock_load(
+    settled: Neighbours, items: list[pystac.Item], tmp_path: Path
+) -> None:
+    broken = moved(items, Path(settled.archive.store.url), tmp_path / "archive")
+    for block in Path(broken[0].assets["B01"].href).glob("c/*/*"):
+        block.write_bytes(b"no block")
+    errors = []
+    for load in (odc.stac.load, abut.odc.load):
+        with pytest.raises(rasterio.errors.RasterioError) as caught:
+            load(broken, bands=["B01"], geobox=pixels(SMALL, 60))
+        errors.append((caught.type, str(caught.value)))
+    assert errors[0] == errors[1]
+
+
+def test_dense_archives_load_too_which_gdal_can_not_read(
+    settled: Neighbours, items: list[pystac.Item], tmp_path: Path
+) -> None:
+    dense = moved(items, Path(settled.archive.store.url), tmp_path / "archive")
+    for array in (Path(item.assets["B01"].href) for item in dense):
+        metadata = json.loads((array / "zarr.json").read_text())
+        memory = MemoryStore()
+        zarr.create_array(memory, shape=(160, 160), dtype="uint16", chunks=(160, 160), **zarr_codecs("dense"))
+        metadata["codecs"] = json.loads(memory._store_dict["zarr.json"].to_bytes())["codecs"]
+        (array / "zarr.json").write_text(json.dumps(metadata))
+        for block in array.glob("c/*/*"):
+            block.write_bytes(encode_block(decode_block(block.read_bytes(), 160), "dense"))
+    call: dict[str, Any] = {"bands": ["B01"], "geobox": pixels(SMALL, 60)}
+    require_equal(abut.odc.load(dense, **call), odc.stac.load(items, **call))
+    with pytest.raises(rasterio.errors.RasterioError):
+        odc.stac.load(dense, **call)
+
+
+def test_images_beside_arrays_are_left_to_gdal(
+    items: list[pystac.Item], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    call: dict[str, Any] = {"bands": ["B01"], "geobox": pixels(SMALL, 60)}
+    mixed = [items[0], items[1].clone()]
+    with rasterio.open(items[1].assets["B01"].href) as array:
+        profile = {**array.profile, "driver": "GTiff", "blockxsize": 256, "blockysize": 256}
+        with rasterio.open(tmp_path / "b01.tif", "w", **profile) as image:
+            image.write(array.read())
+    mixed[1].assets["B01"].href = str(tmp_path / "b01.tif")
+    with paths(caplog) as seen:
+        require_equal(abut.odc.load(mixed, **call), odc.stac.load(items, **call))
+    assert sorted("directly" in line for line in seen) == [False, True]
+
+
 def test_properties_and_drivers_of_the_callers_own_are_left_to_odc_stac(
     items: list[pystac.Item], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,8 +318,6 @@ def test_each_block_is_fetched_once_though_odc_stac_reads_in_chunks_of_its_own(
     items: list[pystac.Item], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetched: list[str] = []
-    from abut.store import Store  # noqa: PLC0415 - what is watched here alone
-
     get = Store.get
 
     def watched(store: Store, key: str) -> bytes:
