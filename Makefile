@@ -5,7 +5,7 @@ DEMO_OUT ?= demo-output
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test interop lint format bench bench-catalogue lock clean
+.PHONY: help setup demo equality test interop lint format bench bench-catalogue bench-cubes lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +39,9 @@ bench: setup ## Measure: prints ratios from one run
 
 bench-catalogue: setup ## Measure the STAC API: SQLite beside pgstac, 300,000 items (needs .ci/packages)
 	@$(PY) -m benchmarks.catalogue.run
+
+bench-cubes: setup ## Measure cubes: neighbourhoods, windows, series, beside JP2, COG and stock readers
+	@$(PY) -m benchmarks.cubes.run
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
