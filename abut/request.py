@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from odc.geo.geobox import GeoBox
 
-    from abut.across import Neighbour
+    from abut.across import Joined, Neighbour
     from abut.archive import Archive
     from abut.blocks import BlockSource
     from abut.finding import Finder
@@ -110,10 +110,9 @@ class Request:
     def _by_day(self) -> bool:
         return self.options.get("group") == "solar_day"
 
-    def _projected(self, geobox: GeoBox) -> xr.Dataset:
-        """Return the pixels of a GeoBox that is not on the grid of a zone."""
+    def joined(self, geobox: GeoBox) -> Joined:
+        """Find out what a GeoBox that is not on the grid of a zone is read from."""
         from abut.across import join  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
-        from abut.projected import make_projected_cube  # noqa: PLC0415 - as above
 
         options, wish = self.options, wish_of(self.options)
         if options.get("resolution") is not None or options.get("across") is False:
@@ -123,10 +122,17 @@ class Request:
         joined = join(geobox, wish.bands, self._select, resampling=self._resampling, solar_day=self._by_day)
         if not joined.slots:
             self._found_nothing(f"{geobox.boundingbox.bbox} of {geobox.crs}")
+        return joined
+
+    def _projected(self, geobox: GeoBox) -> xr.Dataset:
+        """Return the pixels of a GeoBox that is not on the grid of a zone."""
+        from abut.projected import make_projected_cube  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+
+        options = self.options
         return make_projected_cube(
-            joined,
+            self.joined(geobox),
             geobox,
-            wish,
+            wish_of(options),
             chunks=options.get("chunks"),
             resampling=self._resampling,
             threads=options.get("threads"),

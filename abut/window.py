@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BUFFER",
     "MAX_SIDE",
+    "bbox_geobox",
     "bbox_window",
     "geobox_of",
     "geobox_window",
@@ -98,10 +99,7 @@ def bbox_window(bbox: Sequence[float], crs: Any = "EPSG:4326", zone: Zone | None
     """
     system = _system(crs)
     left, bottom, right, top = _box(bbox, system)
-    across, up = np.linspace(left, right, _EDGE_POINTS), np.linspace(bottom, top, _EDGE_POINTS)
-    low, high = np.full(_EDGE_POINTS, bottom), np.full(_EDGE_POINTS, top)
-    west, east = np.full(_EDGE_POINTS, left), np.full(_EDGE_POINTS, right)
-    x, y = np.concatenate([across, across, west, east]), np.concatenate([low, high, up, up])
+    x, y = _edges(left, bottom, right, top)
     centre = (left + right) / 2, (bottom + top) / 2
     return _around(x, y, system, zone or _zone(system, centre), f"bbox {quoted(list(bbox))}")
 
@@ -187,6 +185,42 @@ def geobox_of(bounds: Bounds, resolution: int) -> Any:
     return GeoBox(bounds.shape(resolution), transform, f"EPSG:{bounds.zone.epsg}")
 
 
+def bbox_geobox(bbox: Sequence[float], crs: Any, target: Any, resolution: float) -> Any:
+    """Return the pixels of any coordinate system that cover a box, as an odc-geo GeoBox.
+
+    Parameters
+    ----------
+    bbox : sequence of four floats
+        As of `bbox_window`.
+    crs : str, int or pyproj.CRS
+        Coordinate system of the box.
+    target : str, int or pyproj.CRS
+        Coordinate system of the pixels.
+    resolution : float
+        Side of a pixel in its units; edges are whole multiples of it.
+
+    Raises
+    ------
+    InvalidWindowError
+        As `bbox_window`, or if the pixel size is not positive.
+    """
+    from affine import Affine  # noqa: PLC0415 - comes with odc-geo, an extra
+    from odc.geo.geobox import GeoBox  # noqa: PLC0415 - an extra
+
+    if not (math.isfinite(resolution) and resolution > 0):
+        raise InvalidWindowError(f"resolution {resolution:g} is not positive")
+    source, system = _system(crs), _system(target)
+    x, y = _edges(*_box(bbox, source))
+    if source != system:
+        x, y = project(source, system, x, y)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise InvalidWindowError(f"bbox {quoted(list(bbox))} reaches beyond what {quoted(str(target))} shows")
+    left, top = math.floor(x.min() / resolution), math.ceil(y.max() / resolution)
+    columns, rows = math.ceil(x.max() / resolution) - left, top - math.floor(y.min() / resolution)
+    transform = Affine(resolution, 0, left * resolution, 0, -resolution, top * resolution)
+    return GeoBox((max(rows, 1), max(columns, 1)), transform, system)
+
+
 def snapped(zone: Zone, left: float, bottom: float, right: float, top: float) -> Bounds:
     """Return the smallest window around some ground of a zone, at least 60 m a side."""
     equator = zone.equator
@@ -194,6 +228,14 @@ def snapped(zone: Zone, left: float, bottom: float, right: float, top: float) ->
     y0, y1 = math.floor((bottom - equator) / GRID_STEP), math.ceil((top - equator) / GRID_STEP)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     return Bounds(zone, x0 * GRID_STEP, equator + y0 * GRID_STEP, x1 * GRID_STEP, equator + y1 * GRID_STEP)
+
+
+def _edges(left: float, bottom: float, right: float, top: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points along the edges of a box."""
+    across, up = np.linspace(left, right, _EDGE_POINTS), np.linspace(bottom, top, _EDGE_POINTS)
+    low, high = np.full(_EDGE_POINTS, bottom), np.full(_EDGE_POINTS, top)
+    west, east = np.full(_EDGE_POINTS, left), np.full(_EDGE_POINTS, right)
+    return np.concatenate([across, across, west, east]), np.concatenate([low, high, up, up])
 
 
 def _system(crs: Any) -> CRS:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from abut.errors import InvalidWindowError
-from abut.lattice import RESOLUTIONS, Zone
+from abut.lattice import Zone
 from abut.length import parse_length
-from abut.window import bbox_window, geometry_window, tile_window
+from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
 from cli.options import archive_option, debug_option, json_option
 
 if TYPE_CHECKING:
@@ -41,12 +41,16 @@ class Asked:
     """Metres around it."""
     window: Bounds
     """The ground."""
+    geobox: Any
+    """The pixels, if they are not those of a zone."""
     options: Options
     """Keywords of `abut.connection.Connection`."""
 
     def read(self, connection: Connection, **more: Any) -> xr.Dataset | xr.DataTree:
         """Read it, or make it lazily if `more` has chunks."""
         options: Any = {**self.options, **more}
+        if self.geobox is not None:
+            return connection.cube(geobox=self.geobox, **options)
         if self.tile is not None:
             return connection.tile(self.tile, self.buffer, **options)
         return connection.cube(window=self.window, **options)
@@ -59,7 +63,6 @@ def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _options() -> list[Decorator]:
     group = click.Choice(["datatake", "solar_day"])
-    sizes = click.Choice([str(size) for size in RESOLUTIONS])
     kinds = click.Choice(["nearest", "bilinear", "cubic", "average"])
     return [
         archive_option("The archive: a folder, s3://bucket/prefix, or the URL of a service (`abut serve`)."),
@@ -76,7 +79,10 @@ def _options() -> list[Decorator]:
         click.option("--zone", metavar="EPSG", help="Zone of the result, such as 32632.  [default: the centre's]"),
         click.option("--datetime", metavar="FROM[/TO]", help="Years, months, days or RFC 3339; .. for an open end."),
         click.option("--bands", metavar="NAMES", help="Such as B02,B8A.  [default: all]"),
-        click.option("--resolution", type=sizes, help="All bands at this pixel size in metres.  [default: their own]"),
+        click.option("--to", "target", metavar="CRS", help="Resample to this coordinate system, such as EPSG:3035."),
+        click.option(
+            "--resolution", type=float, metavar="SIZE", help="10, 20, 60; any with --to.  [default: their own]"
+        ),
         click.option("--reflectance", is_flag=True, help="Reflectance (float32) instead of DN."),
         click.option("--masks", is_flag=True, help="Masks too."),
         click.option("--angles", is_flag=True, help="Viewing and sun angles of each pixel too."),
@@ -110,8 +116,10 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
         raise click.UsageError("--crs and --zone are for --bbox and --geometry; a tile has its own")
     if given["buffer"] is not None and given["tile"] is None:
         raise click.UsageError("--buffer is for --tile")
+    if given["target"] is not None and (given["resolution"] is None or given["zone"] is not None):
+        raise click.UsageError("--to needs --resolution, in its own units, and no --zone")
     options: Any = {name: given[name] for name in _KEYWORDS if given[name] not in (None, False)}
-    if "resolution" in options:
+    if "resolution" in options and options["resolution"].is_integer():
         options["resolution"] = int(options["resolution"])
     for name, keyword in (
         ("cloud", "max_cloud_cover"),
@@ -122,7 +130,19 @@ def asked_of(given: Mapping[str, Any]) -> Asked:
         if given[name] is not None:
             options[keyword] = given[name]
     buffer = parse_length(given["buffer"]) if given["buffer"] is not None else 0.0
-    return Asked(given["tile"], buffer, _window(given, buffer), options)
+    window = _window(given, buffer)
+    return Asked(given["tile"], buffer, window, _geobox(given, window, options), options)
+
+
+def _geobox(given: Mapping[str, Any], window: Bounds, options: Any) -> Any:
+    """Return the pixels of another coordinate system: on the box as it is written, else on the window."""
+    if given["target"] is None:
+        return None
+    resolution = options.pop("resolution")
+    if given["bbox"] is not None:
+        return bbox_geobox(_numbers(given["bbox"]), given["crs"] or "EPSG:4326", given["target"], resolution)
+    edges = (window.left, window.bottom, window.right, window.top)
+    return bbox_geobox(edges, window.zone.epsg, given["target"], resolution)
 
 
 def _window(given: Mapping[str, Any], buffer: float) -> Bounds:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+from rasterio.warp import transform
 
 import cli.cube
 from abut.archive import create_archive
@@ -89,6 +90,19 @@ def test_a_common_pixel_size_gives_one_dataset(archive: str, tmp_path: Path) -> 
     offset, quantification = int(found["radio_add_offset"][0, 0]), int(found["quantification_value"][0])
     assert found["b01"].dtype == np.float32
     assert (found["b01"].to_numpy()[0] == (expected.astype(np.float32) + offset) / np.float32(quantification)).all()
+
+
+def test_pixels_of_any_coordinate_system(archive: str, tmp_path: Path) -> None:
+    arguments = ["cube", "-a", archive, *SAID, "--bands", "B01", "--to", "EPSG:3035", "--resolution", "100"]
+    assert run([*arguments, "--out", str(tmp_path / "b")]) == 0
+    (file,) = (path for path in (tmp_path / "b").iterdir() if path.name.endswith("_B01.tif"))
+    with rasterio.open(file) as image:
+        assert (image.crs.to_epsg(), image.res) == (3035, (100, 100))
+        assert (image.bounds.left % 100, image.bounds.top % 100) == (0, 0)
+        pixels = image.read(1)
+        assert set(np.unique(pixels)) <= {0, *np.unique(ground("B01", CORNER))}, "nearest makes no new values"
+        x, y = transform("EPSG:32632", "EPSG:3035", [BOX.left + 12_000], [BOX.bottom + 9_000])
+        assert pixels[image.index(x[0], y[0])] > 0
 
 
 def test_large_cubes_are_written_piece_by_piece_and_are_the_same(
@@ -194,7 +208,11 @@ REFUSALS: list[tuple[tuple[str, ...], str]] = [
     ((*TILE, "--bands", "B99"), "'B99' is not a band"),
     ((*TILE, "--bands", "B1"), "did you mean B"),
     ((*TILE, "--bands", "nir"), "nir is B08"),
-    ((*TILE, "--resolution", "15"), "'15' is not one of '10', '20', '60'"),
+    ((*TILE, "--resolution", "15"), "resolution 15 is not 10, 20 or 60 m"),
+    ((*TILE, "--resolution", "ten"), "'ten' is not a valid float"),
+    ((*TILE, "--to", "EPSG:3035"), "--to needs --resolution"),
+    ((*TILE, "--to", "EPSG:99999", "--resolution", "10"), "'EPSG:99999' is not a coordinate system that is known"),
+    ((*TILE, "--to", "EPSG:3035", "--resolution", "-1"), "resolution -1 is not positive"),
     ((*TILE, "--datetime", "2025-13"), "'2025-13' is no period"),
     ((*TILE, "--datetime", "2026/2025"), "ends before it starts"),
     ((*TILE, "--bands", "B01", "--datetime", "2001"), "no product"),

@@ -19,7 +19,7 @@ import xarray as xr
 from abut.errors import BadRequestError, ExportError
 from abut.export.folder import new_file, new_folder, writing
 from abut.export.gdal import STRIP, gdal_writing, require_pixels
-from abut.lattice import BLOCK_SIZE
+from abut.lattice import BLOCK_SIZE, RESOLUTIONS
 from abut.layout import BAND
 
 if TYPE_CHECKING:
@@ -184,8 +184,8 @@ def _write_tiff(dataset: xr.Dataset, name: str, step: int, path: Path, scratch: 
             target.update_tags(**_tags(dataset, name, step))
             target.descriptions = (_title(name, "/"),)
             for start, stop in _strips(raster):
-                part = np.ascontiguousarray(raster.isel(y=slice(start, stop)).to_numpy())
-                target.write(part, 1, window=((start, stop), (0, raster.sizes["x"])))
+                part = np.ascontiguousarray(raster[start:stop].to_numpy())
+                target.write(part, 1, window=((start, stop), (0, raster.shape[1])))
                 digest.update(part)
         resampling = "AVERAGE" if name in _BANDS else "NEAREST"
         rasterio.shutil.copy(scratch, path, driver="COG", OVERVIEW_RESAMPLING=resampling, **_COG)
@@ -200,8 +200,8 @@ def _profile(raster: xr.DataArray) -> dict[str, Any]:
     left, width, _, top, _, height = map(float, reference["GeoTransform"].split())
     nodata = 0 if raster.dtype == np.uint16 else np.nan if raster.dtype.kind == "f" else None
     return {
-        "height": raster.sizes["y"],
-        "width": raster.sizes["x"],
+        "height": raster.shape[0],
+        "width": raster.shape[1],
         "dtype": raster.dtype.name,
         "crs": reference["crs_wkt"],
         "transform": Affine(width, 0, left, 0, height, top),
@@ -239,7 +239,11 @@ def _title(name: str, group: str) -> str:
 
 
 def _rasters(dataset: xr.Dataset) -> list[str]:
-    return [str(name) for name, variable in dataset.data_vars.items() if variable.dims == ("time", "y", "x")]
+    return [
+        str(name)
+        for name, variable in dataset.data_vars.items()
+        if variable.dims[:1] == ("time",) and variable.ndim == 3
+    ]
 
 
 def _moments(dataset: xr.Dataset) -> list[str]:
@@ -256,17 +260,20 @@ def _moments(dataset: xr.Dataset) -> list[str]:
 
 
 def _chunks(raster: xr.DataArray) -> tuple[int, int, int]:
-    """One step, and 9,600 m of ground, as the archive has it."""
-    side = round(BLOCK_SIZE / abs(float(raster["spatial_ref"].attrs["GeoTransform"].split()[1])))
-    return 1, min(side, raster.sizes["y"]), min(side, raster.sizes["x"])
+    """One step, and 9,600 m of ground as the archive has it; 960 pixels where they are not those of a zone."""
+    size = abs(float(raster["spatial_ref"].attrs["GeoTransform"].split()[1]))
+    side = round(BLOCK_SIZE / size) if size in RESOLUTIONS else BLOCK_SIZE // RESOLUTIONS[0]
+    _, rows, columns = raster.shape
+    return 1, min(side, rows), min(side, columns)
 
 
 def _strips(raster: xr.DataArray) -> Iterator[tuple[int, int]]:
     """Rows that are read together: those of the chunks of a lazy cube."""
+    rows = raster.shape[-2]
     if raster.chunks is None:
-        sizes = [min(STRIP, raster.sizes["y"] - start) for start in range(0, raster.sizes["y"], STRIP)]
+        sizes = [min(STRIP, rows - start) for start in range(0, rows, STRIP)]
     else:
-        sizes = list(raster.chunksizes["y"])
+        sizes = list(raster.chunks[-2])
     for stop, size in zip(accumulate(sizes), sizes, strict=True):
         yield stop - size, stop
 
@@ -277,6 +284,8 @@ def _pieces(dataset: xr.Dataset) -> Iterator[dict[str, slice]]:
     if not rasters or dataset[rasters[0]].chunks is None:
         yield {}
         return
-    for step in range(dataset.sizes["time"]):
-        for start, stop in _strips(dataset[rasters[0]]):
-            yield {"time": slice(step, step + 1), "y": slice(start, stop), "x": slice(0, dataset.sizes["x"])}
+    raster = dataset[rasters[0]]
+    time, down, across = map(str, raster.dims)
+    for step in range(raster.shape[0]):
+        for start, stop in _strips(raster):
+            yield {time: slice(step, step + 1), down: slice(start, stop), across: slice(0, raster.shape[2])}
