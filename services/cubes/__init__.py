@@ -1,0 +1,1 @@
+"""Cubes over HTTP: small requests answered at once, large ones as jobs."""
