@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import obstore
 import pytest
+from obstore.exceptions import GenericError
 
-from abut.errors import DigestMismatchError, MissingObjectError
+from abut.errors import DigestMismatchError, MissingObjectError, UnsupportedStoreError
 from abut.lattice import Block, BlockRange, Bounds, Zone
 from abut.layout import BAND
 from abut.pixels import block_pixels, read_bands, suppliers
@@ -169,7 +170,10 @@ def test_memory_is_the_result_and_a_block_for_each_thread() -> None:
     assert peak < found.nbytes + 2 * 3.5 * size + 500_000
 
 
-def test_errors_name_store_and_key(source: MemoryBlocks) -> None:
+def test_errors_name_store_and_key(source: MemoryBlocks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(_store: Store, _key: str) -> bytes:
+        raise GenericError("Generic S3 error: connection reset by peer")
+
     broken = empty().put(0, "a", WEST, {B01: noise(B01, 1)})
     key = broken.parts(0, WEST)[0].key(B01)
     obstore.put(broken.store.backend, key, b"no block")
@@ -178,6 +182,10 @@ def test_errors_name_store_and_key(source: MemoryBlocks) -> None:
     obstore.delete(broken.store.backend, key)
     with pytest.raises(MissingObjectError, match=f"memory:///{key}"):
         read_bands(broken, WEST.bounds, [B01])
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "get", lost)
+        with pytest.raises(UnsupportedStoreError, match=f"memory:///{key}: .*reset by peer"):
+            read_bands(broken, WEST.bounds, [B01])
     with pytest.raises(ValueError, match="EPSG:32633 can't be read from blocks of EPSG:32632"):
         read_bands(source, replace(WINDOW, zone=Zone(32633)), [B01])
     with pytest.raises(ValueError, match="not on the 20 m grid"):
