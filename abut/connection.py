@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import xarray as xr
+    from odc.geo.geobox import GeoBox
 
     from abut.archive import Archive
     from abut.explain import Explanation
@@ -224,13 +225,14 @@ class Connection:
             tree["angles"] = own_angles(self.archive, product, wish.bands, angle_resolution)
         return tree
 
-    def explain(self, window: Bounds, product: str | None = None, **options: Unpack[Options]) -> Explanation:
+    def explain(self, ground: Bounds | GeoBox, product: str | None = None, **options: Unpack[Options]) -> Explanation:
         """Say what reading the bands of a window will cost, before any pixel is read.
 
         Parameters
         ----------
-        window : Bounds
-            The ground: `abut.window.tile_window`, `bbox_window` or `geometry_window` make it.
+        ground : Bounds or odc.geo.geobox.GeoBox
+            A window, as `abut.window.tile_window`, `bbox_window` and `geometry_window` make them, or pixels in any
+            coordinate system.
         product : str, optional
             Product whose strip goes first, as of `neighbourhood`.
         **options
@@ -248,7 +250,7 @@ class Connection:
         """
         from abut.reads import explain_request  # noqa: PLC0415 - which needs this module
 
-        return explain_request(self, window, product, options)
+        return explain_request(self, ground, product, options)
 
     def plan(self, window: Bounds, product: str | None = None, **options: Unpack[Options]) -> Plan:
         """Find out what a window is read from, without reading it; errors as `tile`."""

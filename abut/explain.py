@@ -160,7 +160,9 @@ class Explanation:
         }
 
 
-def explain(store: Store, reads: Sequence[Read], window: Bounds, *, planning_requests: int = 0) -> Explanation:
+def explain(
+    store: Store, reads: Sequence[Read], window: Bounds, *, planning_requests: int = 0, resampled: bool = False
+) -> Explanation:
     """Say what a request will read.
 
     Parameters
@@ -173,6 +175,8 @@ def explain(store: Store, reads: Sequence[Read], window: Bounds, *, planning_req
         The ground that was asked for.
     planning_requests : int
         How many requests finding the products took.
+    resampled : bool
+        Whether everything is resampled, as the pixels that were asked for are not those of a zone.
 
     Returns
     -------
@@ -204,7 +208,7 @@ def explain(store: Store, reads: Sequence[Read], window: Bounds, *, planning_req
         steps=len(reads[0].source.slots),
         zones=tuple(_zone_read(read, used, known) for read, used in zip(reads, uses, strict=True)),
         planning_requests=planning_requests,
-        reprojected=share,
+        reprojected=1.0 if resampled else share,
         from_safe=safe_cost(opened),
     )
 

@@ -11,11 +11,15 @@ from abut.asked import wish_of
 from abut.counted import counted
 from abut.explain import Read, Rectangle, explain
 from abut.finding_api import ApiFinder
-from abut.lattice import RESOLUTIONS
+from abut.ground import ground_in
+from abut.lattice import RESOLUTIONS, Bounds
 from abut.reading import snapped_out
+from abut.request import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from odc.geo.geobox import GeoBox
 
     from abut.across import Neighbour
     from abut.asked import Options
@@ -23,22 +27,31 @@ if TYPE_CHECKING:
     from abut.connection import Connection
     from abut.cube import Wish
     from abut.explain import Explanation
-    from abut.lattice import Bounds
     from abut.layout import Band
 
 
-def explain_request(connection: Connection, window: Bounds, product: str | None, options: Options) -> Explanation:
-    """Say what reading the bands of a window will cost, see `abut.connection.Connection.explain`."""
-    wish = wish_of(options)
+def explain_request(
+    connection: Connection, ground: Bounds | GeoBox, product: str | None, options: Options
+) -> Explanation:
+    """Say what reading the bands of some ground will cost, see `abut.connection.Connection.explain`."""
+    wish, resampling = wish_of(options), options.get("resampling", "nearest")
     store, count = counted(connection.archive.store)
     finder = connection.finder
     if isinstance(finder, ApiFinder):
         finder = replace(finder, on_request=count.add)
-    watched = replace(connection, archive=replace(connection.archive, store=store), finder=finder)
-    plan = watched.plan(window, product, **options)
-    requests = count.requests
-    reads = reads_of(plan.source, plan.neighbours, window, wish, options.get("resampling", "nearest"))
-    return explain(connection.archive.store, reads, window, planning_requests=requests)
+    request = Request(replace(connection.archive, store=store), finder, options, product)
+    if isinstance(ground, Bounds):
+        plan = request.plan(ground)
+        reads = reads_of(plan.source, plan.neighbours, ground, wish, resampling)
+        return explain(connection.archive.store, reads, ground, planning_requests=count.requests)
+    joined = request.joined(ground)
+    reads = [
+        Read(one.source, tuple(_rectangles(one, [(ground, wish.bands)], resampling)), certain=number == 0)
+        for number, one in enumerate(joined.neighbours)
+    ]
+    around = ground_in(joined.neighbours[0].source.zone, ground)
+    assert around is not None  # noqa: S101 - it has products there
+    return explain(connection.archive.store, reads, around, planning_requests=count.requests, resampled=True)
 
 
 def reads_of(
@@ -50,20 +63,24 @@ def reads_of(
     """
     outer = snapped_out(window)
     own = Read(source, (Rectangle(outer, wish.bands),))
-    others = [Read(one.source, tuple(_rectangles(one, outer, wish, resampling)), certain=False) for one in neighbours]
-    return [own, *others]
+    if not neighbours:
+        return [own]
+    from abut.window import geobox_of  # noqa: PLC0415 - needs odc-geo, an extra
+
+    sizes = RESOLUTIONS if wish.resolution is None else (wish.resolution,)
+    targets = [(geobox_of(outer, size), wish.at(size)) for size in sizes]
+    return [own, *(Read(one.source, tuple(_rectangles(one, targets, resampling)), certain=False) for one in neighbours)]
 
 
-def _rectangles(neighbour: Neighbour, window: Bounds, wish: Wish, resampling: str) -> Iterator[Rectangle]:
+def _rectangles(
+    neighbour: Neighbour, targets: Sequence[tuple[GeoBox, tuple[Band, ...]]], resampling: str
+) -> Iterator[Rectangle]:
+    """Yield what is read of another zone to fill targets that have nothing yet."""
     from abut.across import Part, batches  # noqa: PLC0415 - needs rasterio and odc-geo, which are extras
-    from abut.window import geobox_of  # noqa: PLC0415 - as above
 
-    for resolution in RESOLUTIONS if wish.resolution is None else (wish.resolution,):
-        bands: tuple[Band, ...] = wish.bands
-        if wish.resolution is None:
-            bands = tuple(band for band in bands if band.resolution == resolution)
-        rows, columns = window.shape(resolution)
+    for target, bands in targets:
+        rows, columns = target.shape.yx
         nothing = np.broadcast_to(np.uint16(0), (1, rows, columns))
-        target = Part(geobox_of(window, resolution), slice(0, rows), slice(0, columns), dict.fromkeys(bands, nothing))
-        for batch in batches(target, neighbour, [0], resampling) if bands else ():
+        part = Part(target, slice(0, rows), slice(0, columns), dict.fromkeys(bands, nothing))
+        for batch in batches(part, neighbour, [0], resampling) if bands else ():
             yield Rectangle(batch.ground, batch.bands)

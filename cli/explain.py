@@ -31,12 +31,10 @@ def command(*, archive: str, as_json: bool, **given: Any) -> None:
     abut explain --archive https://example.org/stac --bbox 11,46,11.5,46.5 --datetime 2025 --json
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     asked = asked_of(given)
-    if asked.geobox is not None:
-        raise click.UsageError("--to: what resampling to another coordinate system reads is not known before")
     options: Any = dict(asked.options)
     if asked.tile is not None and not asked.buffer:
         options.setdefault("across", False)
-    found = connect(archive).explain(asked.window, **options)
+    found = connect(archive).explain(asked.window if asked.geobox is None else asked.geobox, **options)
     if as_json:
         print_json(found.to_dict())
     else:

@@ -18,7 +18,7 @@ from abut.lattice import BlockRange, Bounds, Zone
 from abut.layout import BAND, BANDS
 from abut.safe_cost import DECODED_PER_SECOND, Opened, covering, safe_cost
 from abut.tiling import tile, tiles_touching
-from abut.window import bbox_window, tile_window
+from abut.window import bbox_geobox, bbox_window, tile_window
 from ingest.ingest import ingest
 from tests.toy import ToySource
 
@@ -157,6 +157,21 @@ def test_across_zones_the_run_stays_within_what_explain_says(border: Archive) ->
     assert (provenance == 2).mean() == pytest.approx(found.reprojected, abs=0.01)
     assert (provenance == 1).mean() == pytest.approx(1 - found.reprojected, abs=0.01)
     assert found.from_safe.products == 2
+
+
+def test_of_pixels_in_any_coordinate_system_all_is_reprojected(border: Archive) -> None:
+    geobox = bbox_geobox((BORDER.left, BORDER.bottom, BORDER.right, BORDER.top), 32632, "EPSG:3035", 60)
+    found = connect(border.store.url).explain(geobox, bands="B01,B09")
+    connection, count = watched(border)
+    connection.cube(geobox=geobox, bands="B01,B09")
+    read = blocks_read(count)
+    assert len(found.zones) == 2
+    assert found.reprojected == 1.0
+    assert count.requests - sum(read.values()) == found.planning_requests
+    assert found.least_requests <= count.requests <= found.most_requests
+    nearest = "T32TQM" if found.zones[0].zone == "EPSG:32632" else "T33TUG"
+    objects = sum(number for key, number in read.items() if nearest in key)
+    assert objects == found.zones[0].least_objects == found.zones[0].most_objects
 
 
 def test_within_the_own_zone_nothing_is_reprojected(border: Archive) -> None:
