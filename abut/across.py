@@ -16,9 +16,10 @@ from pyproj import CRS
 from abut.errors import BadRequestError
 from abut.ground import ground_in, project, zones_on
 from abut.lattice import Bounds
+from abut.pieces import common, pieces
 from abut.pixels import read_bands
 from abut.timeline import Aligned, align
-from abut.warp import Warp, common, pieces, warp_pieces
+from abut.warp import Warp, warp_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from abut.blocks import BlockSource, Slot
     from abut.lattice import Zone
     from abut.layout import Band
-    from abut.warp import Piece
+    from abut.pieces import Piece
 
 NODATA: Final = 0
 """Provenance of a pixel without data."""
