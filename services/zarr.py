@@ -85,6 +85,8 @@ class Address:
     """What lies there."""
     slash: bool = False
     """Whether the path of a node ends with a slash."""
+    also: tuple[tuple[str, str], ...] = ()
+    """Further headers, which go before those that follow from what lies there."""
 
     @property
     def caching(self) -> str:
@@ -237,6 +239,7 @@ def _was_removed(item: bytes) -> bool:
 
 def _fields(address: Address, entity: Entity, *, body: bool = True) -> dict[str, str]:
     fields = {"etag": entity.tag, "last-modified": entity.last_modified, "cache-control": address.caching}
+    fields |= dict(address.also)
     if body:
         fields |= {"content-type": address.media_type, "accept-ranges": "bytes", **_HARMLESS}
     return fields

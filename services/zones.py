@@ -1,9 +1,10 @@
 """Zones as Zarr over HTTP: ``/zarr/zones/32632/2025-07.zarr``, for any client of Zarr v3.
 
-The URL without a digest redirects to that of the snapshot that the archive has now,
-``/zarr/zones/32632/2025-07@<digest>.zarr``, whose pixels never change. Clients of Zarr go on from the URL that they
-were given, and are redirected for each key; as the time axis may have changed by then, keys that would mean another
-step than the client was told are refused (409). Who reads for long opens the snapshot's own URL.
+That URL has what the archive has now. Its answers name the snapshot that they are of (``Content-Location``, and the
+attribute ``abut:zone`` of the root): ``/zarr/zones/32632/2025-07@<digest>.zarr``, whose pixels never change. It does
+not redirect there: clients of Zarr go on from the URL that they were given, and tensorstore follows no redirect. As
+the time axis may change between its metadata and its chunks, keys that would mean another step than a client may have
+been told of are refused (409); who reads for long opens the snapshot.
 
 Where one product holds a block its object is streamed; where several do the block is merged, in a thread.
 """
@@ -12,14 +13,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio import to_thread
 from obstore.exceptions import BaseError
-from starlette.responses import Response
 
 from abut.errors import AbutError, InvalidPeriodError, MissingObjectError, MixedBaselinesError
 from abut.period import parse_period
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 LONGEST_PERIOD: Final = 400
 """Days of the longest period that is served as one array: a year, and some."""
 WAITING: Final = 256
-"""Requests that may wait for a thread; further ones are told to come back."""
+"""Requests that may have a thread or wait for one; further ones are told to come back."""
 PLANNERS: Final = 2
 """Views that are planned at once."""
 
@@ -128,7 +128,7 @@ def zones_app(archive: Archive, *, views: int = 8, threads: int = 4, snapshots: 
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         try:
-            await served.answer(path, scope, receive, send)
+            await served.answer(path, scope, send)
         except RefusedError as error:
             headers = {"retry-after": "5"} if error.status == 503 else None
             await problem(error.status, str(error), headers, **error.more)(scope, receive, send)
@@ -151,19 +151,18 @@ class _Zones:
         self._objects = objects
         self._planners = anyio.CapacityLimiter(PLANNERS)
         self._makers = anyio.CapacityLimiter(threads)
+        self._waiting = 0
 
-    async def answer(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, path: str, scope: Scope, send: Send) -> None:
         """Answer a request, or raise what is wrong with it."""
         asked = asked_of(path)
         opened = await self._opened(asked)
         if asked.digest is None:
             self._require_clear(asked, opened)
-            await _redirect(asked, opened)(scope, receive, send)
-            return
         data = opened.static.get(asked.key)
         if data is not None:
-            kind: Kind = "block" if "/c/" in asked.key or asked.key.endswith("/c") else "metadata"
-            await answer_object(_one(data, opened), Address(asked.key, kind), scope, send)
+            kind: Kind = "block" if "/c/" in asked.key else "metadata"
+            await answer_object(_one(data, opened), _address(asked, opened, kind), scope, send)
             return
         chunk = opened.chunks.layout.chunk(asked.key)
         if chunk is None:
@@ -173,7 +172,7 @@ class _Zones:
         made = await self._in_thread(self._makers, partial(opened.chunks.make, chunk))
         if made is None:
             raise RefusedError(404, "nobody holds this block: all its pixels are nodata")
-        await answer_object(_one(made, opened), Address(asked.key, "block"), scope, send)
+        await answer_object(_one(made, opened), _address(asked, opened, "block"), scope, send)
 
     async def _opened(self, asked: Asked) -> Opened:
         """Return the view that is asked for."""
@@ -211,25 +210,30 @@ class _Zones:
 
     async def _streamed(self, asked: Asked, opened: Opened, chunk: BandChunk, scope: Scope, send: Send) -> bool:
         """Send the object that is a chunk; return False if it has no holder, or several."""
+        address = _address(asked, opened, "block")
         for _ in range(PLANS + 1):
             passing = opened.chunks.passing(chunk)
             if passing is None:
                 return False
             plan, key = passing
-            if await answer_object(self._objects, Address(key, "block"), scope, send):
+            if await answer_object(self._objects, replace(address, key=key), scope, send):
                 opened.chunks.count("passed")
                 return True
             if await self._in_thread(self._planners, opened.view.gone):
-                raise _gone(asked)
+                raise _gone(asked) if asked.digest else RefusedError(503, "products are being withdrawn; try again")
             renewed = await self._in_thread(self._planners, partial(opened.chunks.current.renew, plan))
             if renewed is plan:
                 break
         raise MissingObjectError(f"{opened.view.store.url}/{key}: no such object")
 
     async def _in_thread[T](self, limiter: anyio.CapacityLimiter, work: Callable[[], T]) -> T:
-        if limiter.statistics().tasks_waiting >= WAITING:
+        if self._waiting >= WAITING:
             raise RefusedError(503, "too many requests wait for blocks; try again")
-        return await to_thread.run_sync(work, limiter=limiter)
+        self._waiting += 1  # the limiter's own count comes late: a burst would pass it
+        try:
+            return await to_thread.run_sync(work, limiter=limiter)
+        finally:
+            self._waiting -= 1
 
 
 def _gone(asked: Asked) -> RefusedError:
@@ -250,11 +254,13 @@ def _slot_of(key: str) -> int | None:
     return int(numbers[0]) if is_chunk and path else None
 
 
-def _redirect(asked: Asked, opened: Opened) -> Response:
-    """Return the answer that leads to a snapshot; relative, so that it is right behind any proxy."""
-    up = "../" * (asked.key.count("/") + 1)
-    target = f"{up}{asked.place.period}@{opened.digest}.zarr/{asked.key}"
-    return Response(status_code=307, headers={"location": target, "cache-control": REVALIDATED})
+def _address(asked: Asked, opened: Opened, kind: Kind) -> Address:
+    """Return how an object is sent: what lies at a URL without a digest may be replaced, and tells of its snapshot."""
+    if asked.digest is not None:
+        return Address(asked.key, kind)
+    up = "../" * (asked.key.count("/") + 1)  # relative, so that it is right behind any proxy
+    snapshot = f"{up}{asked.place.period}@{opened.digest}.zarr/{asked.key}"
+    return Address(asked.key, kind, also=(("content-location", snapshot), ("cache-control", REVALIDATED)))
 
 
 def _one(data: bytes, opened: Opened) -> OneObject:

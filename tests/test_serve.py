@@ -75,6 +75,7 @@ def test_it_prints_where_it_listens_and_what_is_mounted(served: Served, archive:
         "archive": archive.store.url,
         "parts": [
             {"path": "/stac", "title": "STAC API: search for products"},
+            {"path": "/zarr/zones", "title": "Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr"},
             {"path": "/zarr", "title": "Objects of the archive, read only"},
         ],
     }
@@ -338,7 +339,7 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            first, second, third = (process.stdout.readline() for _ in range(3))
+            first, second, third, fourth = (process.stdout.readline() for _ in range(4))
             process.terminate()
             assert process.wait(60) == 0
         finally:
@@ -346,7 +347,8 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     url = first.split(" at ")[1].strip()
     assert first == f"abut: serving {archive.store.url} at {url}\n"
     assert second.split() == [f"{url}/stac", "STAC", "API:", "search", "for", "products"]
-    assert third.startswith(f"  {url}/zarr  ")
+    assert third.startswith(f"  {url}/zarr/zones  ")
+    assert fourth.startswith(f"  {url}/zarr  ")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
