@@ -76,17 +76,9 @@ class Asked:
         return connection.cube(window=self.window, **options)
 
     def explain(self, connection: Connection) -> Explanation:
-        """Say what `read` would read.
-
-        Raises
-        ------
-        BadRequestError
-            If it is for another coordinate system than that of a zone.
-        AbutError
-            As `read`.
-        """
+        """Say what `read` would read; errors as `abut.connection.Connection.explain`."""
         if self.geobox is not None:
-            raise BadRequestError("what resampling to another coordinate system reads is not known before")
+            return connection.explain(self.geobox, **self.options)
         options: Any = dict(self.options)
         if self.tile is not None and not self.buffer:
             options.setdefault("across", False)  # as `abut.connection.Connection.tile` does

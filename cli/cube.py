@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from abut.connection import connect
 from abut.errors import TooLargeError
 from abut.export.cube import datasets, format_of, write_cube
 from abut.export.folder import require_absent
-from cli.asking import asked_of, asking_options
+from cli.asking import asked_of, asking_options, connected
 from cli.output import bar, print_json
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from abut.connection import Connection
-    from cli.asking import Asked
+    from abut.inputs import Asked
 
 _AT_ONCE: Final = 1_000_000_000
 """Bytes of the largest cube that is read into memory; others are read piece by piece while they are written."""
@@ -47,7 +46,7 @@ def command(*, archive: str, out: Path, as_json: bool, **given: Any) -> None:
     format_of(out)
     require_absent(out)
     asked = asked_of(given)
-    cube = _read(connect(archive), asked, hidden=as_json)
+    cube = _read(connected(archive), asked, hidden=as_json)
     with bar(None, " pieces", hidden=as_json) as progress:
 
         def done(count: int, total: int) -> None:

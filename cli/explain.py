@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from abut.connection import connect
 from abut.safe_cost import DECODED_PER_SECOND
-from cli.asking import asked_of, asking_options
+from cli.asking import asked_of, asking_options, connected
 from cli.output import plural, print_json, print_table, size
 
 if TYPE_CHECKING:
@@ -30,11 +29,7 @@ def command(*, archive: str, as_json: bool, **given: Any) -> None:
     abut explain --archive l1c --tile 32TNM --buffer 10km --datetime 2025-07 --bands B02,B8A
     abut explain --archive https://example.org/stac --bbox 11,46,11.5,46.5 --datetime 2025 --json
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    asked = asked_of(given)
-    options: Any = dict(asked.options)
-    if asked.tile is not None and not asked.buffer:
-        options.setdefault("across", False)
-    found = connect(archive).explain(asked.window if asked.geobox is None else asked.geobox, **options)
+    found = asked_of(given).explain(connected(archive))
     if as_json:
         print_json(found.to_dict())
     else:
