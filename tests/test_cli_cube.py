@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,6 +234,17 @@ def test_bad_requests_are_refused_in_one_line(
 @pytest.mark.parametrize("where", ["no-such-folder", "s3:/wrong", "ftp://example.org/a"])
 def test_an_archive_that_is_not_there_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str], where: str) -> None:
     assert where.rpartition("/")[2] in refused(capfd, "cube", "-a", where, *TILE, "--out", tmp_path / "a.zarr")
+
+
+def test_a_service_that_can_not_be_reached_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("abut.http_json.WAITS", ())
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        assert url in refused(capfd, "cube", "-a", url, *TILE, "--out", tmp_path / "a.zarr")
+        assert url in refused(capfd, "explain", "-a", url, *TILE)
 
 
 def test_files_that_are_no_geometry_are_refused(
