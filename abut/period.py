@@ -45,7 +45,7 @@ class Period:
 
     @property
     def interval(self) -> str:
-        """The same as STAC's ``datetime``: first and last instant, both included, ``..`` where it is open, or is all."""
+        """STAC's ``datetime`` of it: first and last instant, both included; ``..`` where it is open, or is all."""
         start = ".." if self.start == FIRST else _rfc3339(self.start)
         end = ".." if self.end == LAST else _rfc3339(self.end - _MOMENT)
         return start if start == end else f"{start}/{end}"
