@@ -50,7 +50,7 @@ def materialise(
     bands: Sequence[Band] = BANDS,
     masks: bool = False,
     threads: int | None = None,
-    on_chunk: Callable[[int], None] | None = None,
+    on_chunk: Callable[[int], object] | None = None,
 ) -> Materialised:
     """Write a zone view as a Zarr of its own, or go on where an earlier run ended.
 

@@ -16,7 +16,7 @@ from abut.errors import BadRequestError, MissingObjectError, NoDataError
 from abut.finding import locate
 from abut.lattice import RESOLUTIONS
 from abut.layout import BANDS
-from abut.period import parse_period
+from abut.period import Period, parse_period
 from abut.pixels import PLANS
 from abut.unusable import explained
 from abut.view import select
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from abut.lattice import Zone
     from abut.layout import Band
     from abut.store import Store as Objects
+    from abut.view import View
     from abut.zone_chunks import Counts, ZoneSource
 
 
@@ -92,7 +93,22 @@ def zone_store(
     MixedBaselinesError
         If products of one step differ in offset or quantification value.
     """
-    where, chosen, period = parse_zone(zone), parse_bands(bands), parse_period(datetime)
+    chosen = parse_bands(bands)
+    view = zone_view(url, zone, datetime, group=group, baseline=baseline, **wanted)
+    return ZoneStore.of(view, bands=chosen, resolution=resolution, masks=masks)
+
+
+def zone_view(
+    url: str | os.PathLike[str],
+    zone: Zone | int | str,
+    datetime: Any = None,
+    *,
+    group: Any = "datatake",
+    baseline: str | None = None,
+    **wanted: Any,
+) -> View:
+    """Return who holds the blocks of a zone over some time; parameters and errors as `zone_store`."""
+    where, period = parse_zone(zone), parse_period(datetime)
     unknown = sorted(set(wanted) - FILTERS)
     if unknown:
         raise BadRequestError(f"{unknown[0]!r} is no option of a zone; there are {', '.join(sorted(FILTERS))}")
@@ -107,8 +123,9 @@ def zone_store(
         group=group,
     )
     if not view.slots:
-        raise NoDataError(f"{archive.store.url}: no product of {where} in {period} (of those asked for)")
-    return ZoneStore.of(view, bands=chosen, resolution=resolution, masks=masks, about={"period": period.interval})
+        when = "at any time" if period == Period() else f"in {period}"
+        raise NoDataError(f"{archive.store.url}: no product of {where} {when} (of those asked for)")
+    return view
 
 
 FILTERS = frozenset({"ids", "tiles", "max_cloud_cover", "relative_orbit", "datatake", "predicate", "cql2"})
