@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 type Status = Literal["accepted", "running", "successful", "failed", "dismissed"]
 """State of a job: those of OGC API - Processes."""
 
-type PartStatus = Literal["waiting", "running", "successful", "failed"]
-"""State of a part."""
+type PartStatus = Literal["waiting", "running", "successful", "failed", "dismissed"]
+"""State of a part; dismissed: dropped because the job was dismissed, or another part of it has failed."""
 
 STATUSES: Final[tuple[Status, ...]] = ("accepted", "running", "successful", "failed", "dismissed")
 """All states of a job."""
