@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from abut.archive import create_archive
+from abut.catalogue import without_secrets
 from tests.serving import ROOT, serving
 from tests.stac.databases import filled
 from tests.stac.items import DAYS, L1C, OTHER, RELEASED, TILES, VERSIONS, product_id
@@ -77,12 +78,10 @@ RECOMMENDED: Final = (
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The STAC API of `abut serve`, with transactions."""
     archive = str(tmp_path_factory.mktemp("judged") / "archive")
-    create_archive(archive)
-    with (
-        filled(request) as catalogue,
-        serving(archive, catalogue=catalogue, transactions="true", write_tokens=TOKEN) as served,
-    ):
-        yield f"{served.url}/stac"
+    with filled(request) as catalogue:
+        create_archive(archive, catalogue=without_secrets(catalogue))
+        with serving(archive, catalogue=catalogue, transactions="true", write_tokens=TOKEN) as served:
+            yield f"{served.url}/stac"
 
 
 @pytest.fixture(scope="module")
