@@ -1,0 +1,1 @@
+"""What cubes cost: windows across tiles beside what people do today."""
