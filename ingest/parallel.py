@@ -198,7 +198,8 @@ def _stored(
     if scheduler is None and (workers == 0 or plan.look_ahead(2) < 2):
         yield from _stored_here(url, plan, threads)
         return
-    from ingest import cluster  # noqa: PLC0415 - Dask takes a second to load; one product does without
+    from abut import cluster  # noqa: PLC0415 - Dask takes a second to load; one product does without
+    from ingest.cluster import store_on  # noqa: PLC0415 - as above
 
     if scheduler is None:
         wanted = workers or cluster.suggested_workers()
@@ -206,7 +207,7 @@ def _stored(
     else:
         place = cluster.remote_cluster(scheduler)
     with place as client:
-        yield from cluster.store_on(client, url, plan, threads=threads or 1, on_band=partial(plan.report, "band"))
+        yield from store_on(client, url, plan, threads=threads or 1, on_band=partial(plan.report, "band"))
 
 
 def _stored_here(url: str, plan: _Plan, threads: int | None) -> Generator[Finished]:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from distributed import LocalCluster
 
+from abut import cluster
 from abut.archive import Archive, create_archive
 from abut.errors import ConflictError, InvalidArchiveError, InvalidSafeError
-from ingest import cluster
 from ingest.check import check
 from ingest.ingest import Outcome, store_product
 from ingest.job import Failure, find_safes
@@ -66,7 +66,7 @@ def toys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def scheduler() -> Iterator[str]:
     """Address of a scheduler whose two workers are threads of this process."""
-    with cluster._quiet():
+    with cluster.quiet():
         made: Any = LocalCluster
         with made(
             n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", dashboard_address=None
@@ -224,7 +224,7 @@ def test_a_scheduler_s_workers_store_and_this_process_registers(
 def test_a_scheduler_that_does_not_answer_is_named(
     archive: Archive, toys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)
 
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(OSError, match=f"scheduler {address}: "):

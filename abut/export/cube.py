@@ -96,9 +96,9 @@ def write_cube(cube: Cube, out: Path, *, done: Callable[[int, int], None] = lamb
                 done(1, 1)
             else:
                 folder = work.content if kind == "zarr" else work.scratch / "zarr"
-                _write_zarr(cube, folder, done)
+                write_zarr(cube, _folder_store(folder), done)
                 if kind == "zip":
-                    _zip(folder, work.content)
+                    zip_folder(folder, work.content)
     except ImportError as error:
         raise ExportError(f"{out}: {error.name} is not installed: pip install 'abut[cubes]'") from error
 
@@ -119,7 +119,27 @@ def _write_netcdf(cube: Cube, path: Path) -> None:
         cube.to_netcdf(path, engine="h5netcdf", encoding=encoding)
 
 
-def _write_zarr(cube: Cube, folder: Path, done: Callable[[int, int], None]) -> None:
+def write_zarr(
+    cube: Cube, store: Any, done: Callable[[int, int], None] = lambda *_: None, *, scheduler: str | None = None
+) -> None:
+    """Write a cube into a Zarr store in which nothing is yet; consolidated metadata is written last.
+
+    Parameters
+    ----------
+    cube : xarray.Dataset or xarray.DataTree
+        What `abut.connection` returns, read or lazy.
+    store : zarr.abc.store.Store
+        Where to.
+    done : callable
+        Called with the number of pieces that are written, and of all; what it raises ends the writing.
+    scheduler : str, optional
+        How Dask computes the pieces of a lazy cube. Default: as it is configured.
+
+    Raises
+    ------
+    MissingObjectError, DigestMismatchError, UnsupportedStoreError
+        While a lazy cube is read.
+    """
     import zarr  # noqa: PLC0415 - slow to import
     from zarr.codecs import BloscCodec  # noqa: PLC0415 - as above
 
@@ -135,24 +155,30 @@ def _write_zarr(cube: Cube, folder: Path, done: Callable[[int, int], None]) -> N
             rasters = _rasters(dataset)
             encoding = {name: {"chunks": _chunks(dataset[name]), "compressors": packed} for name in rasters}
             pieces = list(_pieces(dataset))
-            lazy = len(pieces) > 1
-            made: Any = partial(dataset.to_zarr, folder, group=group, mode="a", zarr_format=3, consolidated=False)
+            lazy = pieces != [{}]
+            made: Any = partial(dataset.to_zarr, store, group=group, mode="a", zarr_format=3, consolidated=False)
             made(encoding=encoding, compute=not lazy, safe_chunks=not lazy)
             for piece in pieces if lazy else ():
-                part = dataset[rasters].isel(piece).load()
+                part = dataset[rasters].isel(piece).load(scheduler=scheduler)
                 part.drop_vars(list(part.coords)).to_zarr(
-                    folder, group=group, region=piece, zarr_format=3, consolidated=False
+                    store, group=group, region=piece, zarr_format=3, consolidated=False
                 )
                 count += 1
                 done(count, total)
             if not lazy:
                 count += len(pieces)
                 done(count, total)
-        zarr.consolidate_metadata(zarr.storage.LocalStore(folder), zarr_format=3)
+        zarr.consolidate_metadata(store, zarr_format=3)
 
 
-def _zip(folder: Path, target: Path) -> None:
-    """Pack a Zarr folder: its chunks are packed already."""
+def _folder_store(folder: Path) -> Any:
+    from zarr.storage import LocalStore  # noqa: PLC0415 - slow to import
+
+    return LocalStore(folder)
+
+
+def zip_folder(folder: Path, target: Path) -> None:
+    """Pack a folder of files that are packed already, such as a Zarr group or images, without further compression."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             archive.write(file, file.relative_to(folder).as_posix())
