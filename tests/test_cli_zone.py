@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from abut.archive import open_archive
 from abut.store import open_store
 from cli.main import run
 from ingest.ingest import ingest
 from tests.pasted import pasted
-from tests.zone_scene import B01, BETWEEN, PERIOD, SHOTS, WINDOW, make_archive, truth
+from tests.zone_scene import B01, BETWEEN, PERIOD, SHOTS, WINDOW, copied, make_archive, truth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ def abut(capfd: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(name="archive", scope="module")
 def _archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return make_archive(tmp_path_factory.mktemp("zone"), "settled")
+    return make_archive(tmp_path_factory.mktemp("zone"), "unsettled")
 
 
 def test_a_zone_is_written_and_read_by_any_client(abut: Run, archive: Archive, tmp_path: Path) -> None:
@@ -76,11 +75,11 @@ def test_info_says_which_steps_there_are(abut: Run, archive: Archive) -> None:
     assert lines[3].startswith("2023-09-02T09:55:59")
 
 
-def test_another_state_of_the_archive_is_not_mixed_in(abut: Run, tmp_path: Path) -> None:
-    archive = make_archive(tmp_path, "unsettled")
-    asked = ("--archive", archive.store.url, "--zone", "32632", "--bands", "B01", "--out", str(tmp_path / "zone.zarr"))
+def test_another_state_of_the_archive_is_not_mixed_in(abut: Run, archive: Archive, tmp_path: Path) -> None:
+    changing = copied(archive, tmp_path)
+    asked = ("--archive", changing.store.url, "--zone", "32632", "--bands", "B01", "--out", str(tmp_path / "zone.zarr"))
     assert abut("materialise", *asked)[0] == 0
-    ingest(open_archive(archive.store.url), BETWEEN, threads=1)
+    ingest(changing, BETWEEN, threads=1)
     status, output, errors = abut("materialise", *asked)
     assert (status, output) == (2, "")
     assert "was begun with other pixels" in errors

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import shutil
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from abut.archive import open_archive
 from abut.codec import decode_block
 from abut.finding import ArchiveFinder
 from abut.lattice import BlockRange, Zone
@@ -35,7 +33,7 @@ from services.zone_views import Place
 from services.zones import zones_app
 from tests.pasted import pasted
 from tests.toy import CORNER
-from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, make_archive, truth
+from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, copied, make_archive, truth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,8 +95,7 @@ def _changing(made: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """A copy that may be changed; views are looked at again with each request."""
     monkeypatch.setattr(zone_views, "FRESH", 0.0)
     monkeypatch.setattr(zone_views, "EFFORT", 0.0)
-    assert made.store.root is not None
-    return open_archive(shutil.copytree(made.store.root, tmp_path / "archive"))
+    return copied(made, tmp_path)
 
 
 def held(view: View, slot: int = 0, number: int | None = None) -> list[Any]:
@@ -425,10 +422,9 @@ def test_many_requests_at_once_are_answered_or_told_to_come_back(
     assert {answer.headers["retry-after"] for answer in refused} == {"5"}
 
 
-def test_a_store_that_fails_is_said_without_its_place(tmp_path: Path) -> None:
-    archive = make_archive(tmp_path, "unsettled")
-    zones = Zones(archive)
-    for ledger in archive.layers():
+def test_a_store_that_fails_is_said_without_its_place(changing: Archive, tmp_path: Path) -> None:
+    zones = Zones(changing)
+    for ledger in changing.layers():
         (tmp_path / "archive" / "layers" / f"{ledger}.json").write_text("no ledger")
     answer = zones.ask(f"{PLAIN}/zarr.json")
     assert answer.status_code == 503

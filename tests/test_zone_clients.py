@@ -17,13 +17,12 @@ import xarray as xr
 from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
-from abut.archive import open_archive
 from abut.lattice import Zone
 from abut.zone_layout import zone_blocks
 from ingest.ingest import ingest
 from tests.pasted import pasted
 from tests.serving import serving
-from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, WINDOW, make_archive, truth
+from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, WINDOW, copied, make_archive, truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +40,7 @@ ROWS, COLUMNS = GROUND.slices(WINDOW, 60)
 
 @pytest.fixture(name="archive", scope="module")
 def _archive(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    return make_archive(tmp_path_factory.mktemp("clients"), "settled")
+    return make_archive(tmp_path_factory.mktemp("clients"), "unsettled")
 
 
 @pytest.fixture(name="served", scope="module")
@@ -147,8 +146,7 @@ def test_zarrita_reads_in_node(url: str, tmp_path: Path) -> None:
 
 
 def test_a_client_of_a_snapshot_is_not_confused_by_products_that_arrive(archive: Archive, tmp_path: Path) -> None:
-    assert archive.store.root is not None
-    changing = open_archive(shutil.copytree(archive.store.root, tmp_path / "archive"))
+    changing = copied(archive, tmp_path)
     with serving(changing.store.url, "--workers", "2") as running:
         plain = f"{running.url}/zarr/zones/32632/{PERIOD.replace('/', '--')}.zarr"
         opened = snapshot_of(plain)

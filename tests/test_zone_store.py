@@ -17,6 +17,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 
 import abut
+from abut.archive import create_archive
 from abut.codec import decode_block
 from abut.cube import Wish, make_cube
 from abut.errors import (
@@ -47,7 +48,7 @@ from ingest.settle import settle
 from ingest.withdraw import withdraw
 from tests.pasted import pasted
 from tests.toy import CORNER
-from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, STATES, WINDOW, make_archive, truth
+from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, STATES, WINDOW, copied, make_archive, truth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +64,14 @@ PROTOTYPE = default_buffer_prototype()
 @pytest.fixture(name="archives", scope="module")
 def _archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Archive]:
     """The same products, in three states of their archive."""
-    return {state: make_archive(tmp_path_factory.mktemp(state), state) for state in STATES}
+    made = {"unsettled": make_archive(tmp_path_factory.mktemp("unsettled"), "unsettled")}
+    return made | {state: copied(made["unsettled"], tmp_path_factory.mktemp(state), state) for state in STATES[1:]}
+
+
+@pytest.fixture(name="changing")
+def _changing(archives: dict[str, Archive], tmp_path: Path) -> Archive:
+    """An unsettled archive that may be changed."""
+    return copied(archives["unsettled"], tmp_path)
 
 
 def view_of(archive: Archive, period: str = PERIOD) -> View:
@@ -223,8 +231,8 @@ def test_parts_of_objects_are_passed_through_too(archives: dict[str, Archive]) -
         assert [None if found is None else found.to_bytes() for found in asked] == expected
 
 
-def test_an_object_that_is_gone_is_found_where_a_newer_plan_says_or_is_an_error(tmp_path: Path) -> None:
-    archive = make_archive(tmp_path, "unsettled")
+def test_an_object_that_is_gone_is_found_where_a_newer_plan_says_or_is_an_error(changing: Archive) -> None:
+    archive = changing
     store = zone_store(archive.store.url, 32632, PERIOD)
     copy = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own
     settle(archive)
@@ -287,6 +295,18 @@ def test_a_store_can_be_sent_to_other_processes(archives: dict[str, Archive]) ->
         lazy = on_window(found.b01[1]).chunk(x=320, y=320)
         assert np.array_equal(lazy.values, pasted(truth(SHOTS[1]), WINDOW, B01))
     assert (store.counts.passed, sent.counts.passed > 0) == (0, True)
+
+
+def test_a_dense_archive_has_dense_chunks(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path / "archive", profile="dense")
+    for shot in SHOTS[1]:
+        ingest(archive, shot, threads=1)
+    store = zone_store(archive.store.url, 32632, PERIOD, resolution=60)
+    assert "pcodec" in store.static["b01/zarr.json"].decode()
+    assert "pcodec" not in store.static["b01_quality/zarr.json"].decode()
+    with xr.open_zarr(store, chunks=None) as found:
+        assert np.array_equal(on_window(found.b01[0]), pasted(truth(SHOTS[1]), WINDOW, B01))
+    assert store.counts.merged > 0
 
 
 def test_a_store_is_listed_and_read_only(archives: dict[str, Archive]) -> None:
@@ -371,8 +391,8 @@ def test_what_has_no_meaning_is_refused(
 # Snapshots
 
 
-def test_a_digest_names_pixels_not_who_holds_them(tmp_path: Path) -> None:
-    archive = make_archive(tmp_path, "unsettled")
+def test_a_digest_names_pixels_not_who_holds_them(changing: Archive) -> None:
+    archive = changing
     first = view_of(archive)
     assert digest_of(view_of(archive)) == digest_of(first)
     settle(archive)
@@ -441,8 +461,8 @@ def test_an_interrupted_run_is_gone_on_with_and_incomplete_until_its_end(
     assert (once_more.written, once_more.present) == (0, len(again) - 1)
 
 
-def test_other_pixels_or_bands_never_go_into_what_was_begun(tmp_path: Path) -> None:
-    archive = make_archive(tmp_path, "unsettled")
+def test_other_pixels_or_bands_never_go_into_what_was_begun(changing: Archive, tmp_path: Path) -> None:
+    archive = changing
     out = open_store(tmp_path / "zone.zarr", create=True)
     materialise(view_of(archive), out, bands=(B01,))
     with pytest.raises(ConflictError, match="was begun with other bands"):

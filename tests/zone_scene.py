@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from abut.archive import create_archive
+from abut.archive import create_archive, open_archive
 from abut.lattice import Bounds
 from abut.layout import BAND
 from ingest.ingest import ingest
@@ -58,6 +59,16 @@ def make_archive(folder: Path, state: str) -> Archive:
     for shots in SHOTS:
         for shot in shots:
             ingest(archive, shot, threads=1)
+    return _brought(archive, state)
+
+
+def copied(archive: Archive, folder: Path, state: str = "unsettled") -> Archive:
+    """Copy an unsettled archive; then settle and purge the copy, if the state is that."""
+    assert archive.store.root is not None
+    return _brought(open_archive(shutil.copytree(archive.store.root, folder / "archive")), state)
+
+
+def _brought(archive: Archive, state: str) -> Archive:
     if state != "unsettled":
         assert sum(one.released for one in settle(archive)) > 0
     if state == "purged":
