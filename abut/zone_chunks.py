@@ -129,19 +129,30 @@ class ZoneChunks:
         Which arrays there are.
     store : Store
         The archive that the products are in, for masks.
+    products : tuple of str, optional
+        What the coordinate `product` names. Default: the products of the source.
+
+    Raises
+    ------
+    ValueError
+        If the source is not one of the whole zone.
     """
 
-    def __init__(self, source: ZoneSource, layout: ZoneLayout, store: Store) -> None:
+    def __init__(
+        self, source: ZoneSource, layout: ZoneLayout, store: Store, products: tuple[str, ...] | None = None
+    ) -> None:
+        if source.slots and source.counts(0).shape != layout.blocks.shape:
+            raise ValueError(f"a source of {source.counts(0).shape} blocks is not one of all of {layout.zone}")
         self.layout = layout
         self.store = store
         self.current = Current(source)
-        self._first = source.slots  # plans change, the coordinate `product` does not
+        self._products = product_names(source.slots) if products is None else products  # plans change, this does not
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[ZoneChunks], tuple[Any, ...]]:
         """Pickle without lock and counts."""
-        return ZoneChunks, (self.current.source.plan, self.layout, self.store)
+        return ZoneChunks, (self.current.source.plan, self.layout, self.store, self._products)
 
     @property
     def counts(self) -> Counts:
@@ -224,7 +235,7 @@ class ZoneChunks:
         return held_blocks(self.current.source.plan, slot)
 
     def _source(self, chunk: SourceChunk) -> bytes:
-        names = {name: index for index, name in enumerate(product_names(self._first))}
+        names = {name: index for index, name in enumerate(self._products)}
         plan, blocks = self.current.source.plan, self.layout.blocks
         table: NDArray[np.int32] = np.full((1, *blocks.shape), -1, np.int32)
         for block in held_blocks(plan, chunk.slot):

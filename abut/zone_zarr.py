@@ -172,6 +172,8 @@ class ZoneStore(Store):
         ------
         BadRequestError
             If there are no bands of the pixel size, or it is none.
+        ValueError
+            If the source is not one of the whole zone.
         """
         if resolution is not None and resolution not in RESOLUTIONS:
             raise BadRequestError(f"resolution {resolution!r} is not 10, 20 or 60 m, or None for groups")

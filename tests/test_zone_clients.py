@@ -17,6 +17,7 @@ import xarray as xr
 from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
 
+import abut
 from abut.lattice import Zone
 from abut.zone_layout import zone_blocks
 from ingest.ingest import ingest
@@ -90,6 +91,14 @@ def test_xarray_reads_through_obstore(url: str) -> None:
         assert np.array_equal(windowed(tree["r60m"].to_dataset().b09[0]), expected(0, B09))
         times = [np.datetime64(shots[0].datatake.replace(tzinfo=None), "ns") for shots in SHOTS]
         assert tree.time.values.tolist() == np.array(times).tolist()
+
+
+def test_abut_reads_through_the_service(served: Served) -> None:
+    store = abut.zone_store(served.url, 32632, PERIOD, resolution=60)
+    with xr.open_zarr(store, chunks=None) as found:
+        for step in range(2):
+            assert np.array_equal(windowed(found.b09[step]), expected(step, B09))
+    assert store.counts.passed > 0
 
 
 def test_xarray_reads_through_fsspec(url: str) -> None:

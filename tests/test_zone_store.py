@@ -7,6 +7,7 @@ import json
 import pickle
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,12 +48,11 @@ from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
 from tests.pasted import pasted
+from tests.servers import web_server
 from tests.toy import CORNER
 from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, STATES, WINDOW, copied, make_archive, truth
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from abut.archive import Archive
     from abut.view import View
     from abut.zone_chunks import ZoneSource
@@ -180,6 +180,16 @@ def test_the_source_of_each_block_is_its_first_holder(source: ZoneSource) -> Non
                 assert (names[index] if index >= 0 else None) == (parts[0].product if parts else None)
 
 
+def test_a_materialised_zone_is_read_from_a_web_server(sources: dict[str, ZoneSource]) -> None:
+    with web_server(Path(sources["materialised purged"].store.url), listings=False) as url:
+        zoned = open_zoned(url)
+        cube = make_cube(zoned, WINDOW, Wish(bands=(B01,), resolution=60))
+        assert isinstance(cube, xr.Dataset)
+        assert np.array_equal(cube.b01[1], pasted(truth(SHOTS[1]), WINDOW, B01))
+        with pytest.raises(InvalidArchiveError, match="no zone-wide Zarr"):
+            open_zoned(f"{url}/r60m/c")
+
+
 # What is passed through, and what is merged
 
 
@@ -239,6 +249,11 @@ def test_an_object_that_is_gone_is_found_where_a_newer_plan_says_or_is_an_error(
     assert sum(one.objects for one in purge(archive, grace=timedelta(0))) > 0
     with xr.open_zarr(store, group="r60m", chunks=None) as found:
         assert_has_the_pixels_of_the_tiles(found)
+    later = pickle.loads(pickle.dumps(store))  # noqa: S301 - as above
+    assert [get(later, f"source/c/{step}/0/0") for step in (0, 1)] == [
+        get(store, f"source/c/{step}/0/0") for step in (0, 1)
+    ]
+    assert get(later, "product/c/0") == get(store, "product/c/0")
     [key, *_] = [part.key(B01) for block in BlockRange.around(CORNER) for part in view_of(archive).parts(1, block)]
     archive.store.delete([key])
     for one in (store, copy):
@@ -386,6 +401,12 @@ def test_what_has_no_meaning_is_refused(
 ) -> None:
     with pytest.raises(error, match=reason):
         zone_store(archives["purged"].store.url, **{"zone": 32632, "datetime": PERIOD, **wrong})
+
+
+def test_a_view_of_less_than_the_zone_is_no_zone(archives: dict[str, Archive]) -> None:
+    part = select(archives["settled"], ArchiveFinder(), CORNER, parse_period(PERIOD))
+    with pytest.raises(ValueError, match="is not one of all of EPSG:32632"):
+        ZoneStore.of(part)
 
 
 # Snapshots
