@@ -112,7 +112,10 @@ def datasets(cube: Cube) -> dict[str, xr.Dataset]:
 
 def _write_netcdf(cube: Cube, path: Path) -> None:
     packed = {"zlib": True, "complevel": 1, "shuffle": True}
-    encoding = {group: dict.fromkeys(_rasters(dataset), packed) for group, dataset in datasets(cube).items()}
+    encoding = {
+        group: {name: {**_mapping(dataset[name]), **packed} for name in _rasters(dataset)}
+        for group, dataset in datasets(cube).items()
+    }
     if isinstance(cube, xr.Dataset):
         cube.to_netcdf(path, engine="h5netcdf", encoding=encoding["/"])
     else:
@@ -153,7 +156,10 @@ def write_zarr(
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"zarr\b")
         for group, dataset in groups.items():
             rasters = _rasters(dataset)
-            encoding = {name: {"chunks": _chunks(dataset[name]), "compressors": packed} for name in rasters}
+            encoding = {
+                name: {**_mapping(dataset[name]), "chunks": _chunks(dataset[name]), "compressors": packed}
+                for name in rasters
+            }
             pieces = list(_pieces(dataset))
             lazy = pieces != [{}]
             made: Any = partial(dataset.to_zarr, store, group=group, mode="a", zarr_format=3, consolidated=False)
@@ -283,6 +289,11 @@ def _moments(dataset: xr.Dataset) -> list[str]:
         seen[name] += 1
         unique.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
     return unique
+
+
+def _mapping(raster: xr.DataArray) -> dict[str, Any]:
+    """Return what an encoding that is given in place of a raster's own has to keep: where its coordinate system is."""
+    return {name: value for name, value in raster.encoding.items() if name == "grid_mapping"}
 
 
 def _chunks(raster: xr.DataArray) -> tuple[int, int, int]:
