@@ -75,8 +75,8 @@ class _Latest:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held by who plans."""
-    opened: Opened | None = None
-    """The view; None if there was no product."""
+    digest: str | None = None
+    """Digest of the view; None if there was no product."""
     began: float = float("-inf")
     """When planning began."""
     until: float = float("-inf")
@@ -113,12 +113,8 @@ class ZoneViews:
         with self._lock:
             if digest is None:
                 latest = self._latest.get(place)
-                return latest.opened if latest and now < latest.until else None
-            key = (place, digest)
-            if now >= self._live.get(key, float("-inf")):
-                return None
-            self._opened.move_to_end(key)
-            return self._opened[key]
+                return self._kept(place, latest.digest) if latest and now < latest.until else None
+            return self._kept(place, digest) if now < self._live.get((place, digest), now) else None
 
     def current(self, place: Place, *, since: float | None = None) -> Opened | None:
         """Return the view of what the archive has now, None if it has no product.
@@ -139,12 +135,15 @@ class ZoneViews:
         latest = self._latest_of(place)
         with latest.lock:
             if time.monotonic() < latest.until if since is None else latest.began > since:
-                return latest.opened
+                with self._lock:
+                    kept = self._kept(place, latest.digest)
+                if kept is not None or latest.digest is None:
+                    return kept
             began = time.monotonic()
             opened = self._open(place, Filter())
             took = time.monotonic() - began
             with self._lock:
-                latest.opened, latest.began = opened, began
+                latest.digest, latest.began = opened.digest if opened else None, began
                 latest.until = time.monotonic() + max(FRESH, EFFORT * took)
             return opened
 
@@ -205,6 +204,13 @@ class ZoneViews:
             while len(self._latest) > 8 * self._limit:
                 self._latest.popitem(last=False)
             return found
+
+    def _kept(self, place: Place, digest: str | None) -> Opened | None:
+        """Return a view that is open, which so becomes the one used last; with the lock held."""
+        if digest is None or (place, digest) not in self._opened:
+            return None
+        self._opened.move_to_end((place, digest))
+        return self._opened[place, digest]
 
     def _open(self, place: Place, wanted: Filter) -> Opened | None:
         """Plan, and keep what was found."""

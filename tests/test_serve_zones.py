@@ -422,6 +422,39 @@ def test_many_requests_at_once_are_answered_or_told_to_come_back(
     assert {answer.headers["retry-after"] for answer in refused} == {"5"}
 
 
+def test_a_view_is_planned_once_however_many_ask(made: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = list[str]()
+
+    def select_counted(*arguments: Any, **options: Any) -> View:
+        plans.append("plan")
+        return select(*arguments, **options)
+
+    monkeypatch.setattr(zone_views, "select", select_counted)
+    app = zones_app(made)
+
+    async def all_at_once() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://abut") as one:
+            return await asyncio.gather(*(one.get(f"/{PLAIN}/zarr.json") for _ in range(20)))
+
+    assert {answer.status_code for answer in asyncio.run(all_at_once())} == {200}
+    assert {answer.status_code for answer in asyncio.run(all_at_once())} == {200}
+    assert len(plans) == 1
+    monkeypatch.setattr(zone_views, "FRESH", 0.0)
+    monkeypatch.setattr(zone_views, "EFFORT", 0.0)
+    zones = Zones(made)
+    zones.snapshot()
+    zones.snapshot()
+    assert len(plans) == 3
+
+
+def test_periods_without_products_are_planned_once_too(made: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    zones = Zones(made)
+    assert zones.ask("32632/2021-01.zarr/zarr.json").status_code == 404
+    monkeypatch.setattr(zone_views, "select", None)
+    assert zones.ask("32632/2021-01.zarr/zarr.json").status_code == 404
+
+
 def test_a_store_that_fails_is_said_without_its_place(changing: Archive, tmp_path: Path) -> None:
     zones = Zones(changing)
     for ledger in changing.layers():
