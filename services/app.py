@@ -18,7 +18,9 @@ from catalog.places import ItemLink, Places
 from services.answers import problem
 from services.backends import access_of, backend_of, served_archive
 from services.cors import readable_from
+from services.cubes.app import create_cubes_app
 from services.health import health_routes, store_probe
+from services.legacy import create_legacy_app
 from services.logs import with_logs
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
@@ -82,7 +84,12 @@ def create_app(settings: Settings) -> ASGIApp:
 def archive_parts(settings: Settings) -> list[Part]:
     """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
     archive = served_archive(settings)
-    others = [zones_part(settings, archive), zarr_part(settings, archive)]
+    others = [
+        cubes_part(settings, archive),
+        legacy_part(settings, archive),
+        zones_part(settings, archive),
+        zarr_part(settings, archive),
+    ]
     return [stac_part(settings, archive, others), *others]
 
 
@@ -138,6 +145,27 @@ def zones_part(settings: Settings, archive: Archive) -> Part:
         title="Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr",
         rel=None,
         app=readable_from(app, settings.cors_origins),
+    )
+
+
+def cubes_part(settings: Settings, archive: Archive) -> Part:
+    """Return the cube service as a part."""
+    return Part(
+        path="/cubes",
+        title="Cubes: any ground and time; OGC API - Processes",
+        app=create_cubes_app(archive, settings, access_of(settings)),
+        rel="service",
+    )
+
+
+def legacy_part(settings: Settings, archive: Archive) -> Part:
+    """Return the legacy tiles as a part."""
+    return Part(
+        path="/legacy",
+        title="Legacy tiles, bit for bit: /<product id>?format=safe or geotiff",
+        app=create_legacy_app(archive, settings, access_of(settings)),
+        rel=None,
+        item_links=lambda base: (ItemLink("alternate", f"{base}/legacy/{{id}}", "application/zip", "Legacy SAFE"),),
     )
 
 

@@ -74,6 +74,44 @@ class Settings(BaseSettings):
     zone_snapshots: str | None = None
     """Folder in which processes tell each other of snapshots; default: one that `abut serve` makes for its workers."""
 
+    cube_sync_bytes: int = Field(64_000_000, ge=1)
+    """Largest cube that is answered at once, in bytes of its pixels."""
+    cube_max_bytes: int = Field(20_000_000_000, ge=1)
+    """Largest job, in bytes of the pixels of all its cubes."""
+    cube_parts: int = Field(200, ge=1, le=10_000)
+    """Cubes that one job may ask for."""
+    cube_jobs_per_user: int = Field(10, ge=1)
+    """Jobs of one user that may wait or run."""
+    cube_threads: int = Field(2, ge=1, le=64)
+    """Requests for cubes and explanations that each process answers at once."""
+    cube_waiting: int = Field(32, ge=0, le=10_000)
+    """Requests that may wait for that; further ones are told to come back."""
+    cube_requests_per_user: int = Field(8, ge=1)
+    """Requests of one user that may be answered or wait."""
+    cube_seconds: float = Field(120, gt=0)
+    """How long a cube may take to be made."""
+    jobs: SecretStr | None = None
+    """Where jobs are kept: a file, or ``postgresql://...``; default: beside the catalogue, or in its database."""
+    results: str | None = None
+    """Store of the results of jobs: a folder, or ``s3://bucket/prefix``; default: the folder ``results`` of the
+    archive."""
+    results_days: float = Field(7, gt=0)
+    """How long a job that is over is kept, and its results."""
+    dask_scheduler: str | None = None
+    """Scheduler whose workers make cubes of jobs, such as ``tcp://10.0.0.5:8786``; default: processes here."""
+    cube_workers: int = Field(1, ge=1, le=256)
+    """Processes that make cubes of jobs where there is no scheduler."""
+    cube_parts_at_once: int = Field(4, ge=1)
+    """Cubes of jobs that are made at once, by all services that share the jobs."""
+    cube_parts_per_user: int = Field(2, ge=1)
+    """Those of one user."""
+    legacy_threads: int = Field(1, ge=1, le=64)
+    """Legacy tiles that each process makes at once; each takes some 600 MB of memory."""
+    legacy_seconds: float = Field(1_800, gt=0)
+    """How long a legacy tile may take to be made."""
+    scratch: str | None = None
+    """Folder for files that exist only while they are made and sent; default: the system's."""
+
     transactions: bool = False
     """Whether the STAC API takes writes, from whoever has a token."""
     write_tokens: Listed[SecretStr] = ()

@@ -75,6 +75,8 @@ def test_it_prints_where_it_listens_and_what_is_mounted(served: Served, archive:
         "archive": archive.store.url,
         "parts": [
             {"path": "/stac", "title": "STAC API: search for products"},
+            {"path": "/cubes", "title": "Cubes: any ground and time; OGC API - Processes"},
+            {"path": "/legacy", "title": "Legacy tiles, bit for bit: /<product id>?format=safe or geotiff"},
             {"path": "/zarr/zones", "title": "Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr"},
             {"path": "/zarr", "title": "Objects of the archive, read only"},
         ],

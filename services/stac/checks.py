@@ -18,6 +18,9 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from abut.errors import BadRequestError
 from abut.messages import quoted
 
+_ELSEWHERE = (params.Path, params.Header, params.Cookie)
+"""Parameters that are not in the query; fields of models of queries have no kind of their own."""
+
 
 async def check(request: Request) -> None:
     """Raise what is wrong with a request as such: names of parameters, characters, type of its body."""
@@ -38,7 +41,7 @@ def _known(request: Request, route: APIRoute) -> list[str]:
         fields = get_flat_params(route.dependant)
         described = (route.openapi_extra or {}).get("parameters", ())
         found[route.unique_id] = [
-            *(field.alias for field in fields if isinstance(field.field_info, params.Query)),
+            *(field.alias for field in fields if not isinstance(field.field_info, _ELSEWHERE)),
             *(one["name"] for one in described if one["in"] == "query"),  # see `services.stac.routes`
         ]
     return found[route.unique_id]

@@ -1,0 +1,171 @@
+"""The cube service as an application: plain requests, OGC API - Processes, and what describes them."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from fastapi import Depends, FastAPI
+from obstore.exceptions import BaseError
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+from starlette.responses import Response  # noqa: TC002 - as above
+
+from abut import __version__
+from abut.connection import Connection
+from abut.errors import AbutError
+from abut.finding import ArchiveFinder
+from abut.messages import describe
+from services.cors import EXPOSED
+from services.cubes.answers import add_handlers
+from services.cubes.context import Context, Jobs
+from services.cubes.direct import direct_routes
+from services.cubes.execution import Workshop
+from services.cubes.job_routes import job_routes
+from services.cubes.landing import conformance_classes, landing_page
+from services.cubes.opening import jobs_url, open_jobs
+from services.cubes.processes import process_routes
+from services.cubes.result_routes import result_routes
+from services.cubes.results import open_results, results_url
+from services.cubes.runner import Runner, Running
+from services.cubes.users import Users
+from services.logs import HEADER
+from services.proxy import BASE
+from services.stac.checks import check
+from services.stac.docs import docs_page
+from services.stac.landing import DOCS_PATH, OPENAPI, OPENAPI_PATH
+from services.stac.limits import LimitsMiddleware
+from services.stac.methods import MethodsMiddleware
+from services.stac.render import json_answer
+from services.stac.urls import base_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from abut.archive import Archive
+    from services.settings import Settings
+    from services.stac.auth import Access
+
+_LOG = logging.getLogger("abut.services")
+_ASKED = ("Authorization", "Content-Type", "If-None-Match", "Prefer", HEADER)
+_TOLD = (*EXPOSED, "Location", "Retry-After", "Abut-Products")
+_LONGEST_URL = 16_384
+
+
+def create_cubes_app(archive: Archive, settings: Settings, access: Access | None) -> FastAPI:
+    """Return the cube service over an archive.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    settings : Settings
+        What the operator decided.
+    access : Access, optional
+        Who knows tokens; None: users are told apart by address.
+    """
+    jobs = _jobs(archive, settings)
+    workshop = Workshop(
+        threads=settings.cube_threads,
+        waiting=settings.cube_waiting,
+        per_user=settings.cube_requests_per_user,
+        seconds=settings.cube_seconds,
+    )
+    context = Context(Connection(archive, ArchiveFinder()), settings, Users(access, archive.id), workshop, jobs)
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        if jobs is not None:
+            jobs.runner.start()
+        try:
+            yield
+        finally:
+            workshop.close()
+            if jobs is not None:
+                await to_thread.run_sync(jobs.runner.close)
+                jobs.store.close()
+
+    app = FastAPI(
+        title="Abut: cubes",
+        description="Sentinel-2 L1C over any ground and time: small cubes at once, large ones as jobs.",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=running,
+        dependencies=[Depends(check)],
+        redirect_slashes=False,
+        middleware=_middleware(settings),
+    )
+    app.state.parameters = {}  # see `services.stac.checks`
+    app.state.place = archive.store.url  # see `services.cubes.answers`
+    app.add_middleware(MethodsMiddleware, api=app)
+    app.include_router(direct_routes(context))
+    app.include_router(process_routes(context))
+    if jobs is not None:
+        app.include_router(job_routes(context, jobs))
+        app.router.routes.extend(result_routes(context, jobs))
+    _add_documents(app, has_jobs=jobs is not None)
+    add_handlers(app)
+    return app
+
+
+def _jobs(archive: Archive, settings: Settings) -> Jobs | None:
+    """Return the jobs, or None where they or their results can't be kept; the log says why."""
+    secret = settings.jobs.get_secret_value() if settings.jobs else None
+    url = results_url(archive, settings.results)
+    try:
+        results = open_results(url)
+        store = open_jobs(jobs_url(archive, secret), timedelta(days=settings.results_days))
+    except (AbutError, OSError, BaseError) as error:
+        _LOG.warning("there are no jobs: %s", describe(error, url))
+        return None
+    how = Running(
+        archive=archive.store.url,
+        results=url,
+        scheduler=settings.dask_scheduler,
+        workers=settings.cube_workers,
+        at_once=settings.cube_parts_at_once,
+        per_user=settings.cube_parts_per_user,
+    )
+    return Jobs(store, Runner(store, how), results)
+
+
+def _add_documents(app: FastAPI, *, has_jobs: bool) -> None:
+    @app.get("/", summary="Landing page")
+    async def landing(request: Request) -> Response:
+        """Return links to all that is here."""
+        root = request.scope.get(BASE, "")
+        return json_answer(request, landing_page(base_url(request), root, OPENAPI, has_jobs=has_jobs))
+
+    @app.get("/conformance", summary="What it conforms to")
+    async def conformance(request: Request) -> Response:
+        """Return the conformance classes, each of which is tested."""
+        return json_answer(request, {"conformsTo": conformance_classes(has_jobs=has_jobs)})
+
+    async def openapi(request: Request) -> Response:
+        return json_answer(request, {**app.openapi(), "servers": [{"url": base_url(request)}]}, OPENAPI)
+
+    async def docs(request: Request) -> Response:
+        return docs_page(app.openapi(), f"{base_url(request)}{OPENAPI_PATH}")
+
+    app.add_route(OPENAPI_PATH, openapi, include_in_schema=False)
+    app.add_route(DOCS_PATH, docs, include_in_schema=False)
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "HEAD", "OPTIONS", "POST", "DELETE"],
+            allow_headers=_ASKED,
+            expose_headers=_TOLD,
+            max_age=86_400,
+        ),
+        Middleware(LimitsMiddleware, url=_LONGEST_URL, body=settings.max_body, written=settings.max_body),
+    ]
