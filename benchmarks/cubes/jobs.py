@@ -97,6 +97,7 @@ def digest(arrays: Arrays) -> str:
 def abut_tile(given: Given) -> Arrays:
     """Read a tile and its surroundings, or any window, as a user of the library asks for it."""
     import abut  # noqa: PLC0415 - measured from a warm start only
+    import abut.across  # noqa: PLC0415 - as above: only some windows need it
 
     connection = abut.connect(given.where)
     options: Any = {"datetime": given.day, "bands": given.bands, "across": given.across}

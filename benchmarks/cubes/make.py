@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +20,7 @@ from zarr.codecs import BloscCodec
 
 from abut.archive import create_archive, open_archive
 from abut.connection import connect
+from abut.errors import ConflictError
 from abut.layout import BAND
 from abut.materialise import materialise
 from abut.period import parse_period
@@ -28,7 +31,7 @@ from abut.tiling import tile
 from abut.view import select
 from abut.zone_layout import zone_blocks
 from benchmarks.catalogue.items import europe
-from benchmarks.cubes.scene import DATE, MIDDLE, TILES, border, ground, later, nine
+from benchmarks.cubes.scene import DATE, DATES, MIDDLE, SEEN, TILES, border, ground, later, nine
 from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle
@@ -50,7 +53,17 @@ COG_BLOCK: Final = 1024
 
 
 def make(size: Size, out: Path) -> dict[str, float]:
-    """Make what is absent; return the seconds that each part took."""
+    """Make what is absent; return the seconds that each part took.
+
+    Raises
+    ------
+    ConflictError
+        If there is something that was made of another scene.
+    """
+    made, scene = out / "made.json", json.dumps([asdict(size), DATES, SEEN, CHUNK, COG_BLOCK])
+    if made.exists() and made.read_text() != scene:
+        raise ConflictError(f"{out}: was made of another scene, {made.read_text()}; delete it")
+    made.write_text(scene)
     parts: dict[str, Callable[[Path], None]] = {
         "archive": lambda folder: _archive(size, folder),
         "jp2": lambda folder: _each(_jp2s, [(folder, name, size.few) for name in TILES]),

@@ -8,7 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from abut.errors import AbutError
@@ -41,6 +41,8 @@ class Taken:
     """Requests to the server behind the proxy."""
     bytes: float
     """Bytes that it sent, headers included."""
+    pixels: str
+    """Digest of what it read."""
 
     @property
     def told(self) -> str:
@@ -78,10 +80,24 @@ def compare(jobs: Jobs, rounds: int, *, equal: bool = True) -> dict[str, Taken]:
                 raise UnequalError(f"{name} and {first} gave different pixels of {given.window}, {given.bands}")
             runs[name].append(cost)
             print(f"  {name}: {float(cost['cpu']):.2f} s CPU, {float(cost['wall']):.2f} s", flush=True)
-    return {
-        name: Taken(**{one.name: statistics.median(float(cost[one.name]) for cost in costs) for one in fields(Taken)})
-        for name, costs in runs.items()
-    }
+    return {name: _median(costs) for name, costs in runs.items()}
+
+
+def _median(costs: list[dict[str, float | str]]) -> Taken:
+    numbers = {name: [float(cost[name]) for cost in costs] for name in costs[0] if name != "pixels"}
+    return Taken(**{name: statistics.median(some) for name, some in numbers.items()}, pixels=str(costs[0]["pixels"]))
+
+
+def require_truth(taken: Taken, job: str, given: Given) -> None:
+    """Require that what was read is what the products were made of, which a job makes again.
+
+    Raises
+    ------
+    UnequalError
+        If it is not.
+    """
+    if run(job, given)["pixels"] != taken.pixels:
+        raise UnequalError(f"{given.window} of {given.where}: not the ground that the products were made of")
 
 
 def lines_of_code(path: Path) -> int:

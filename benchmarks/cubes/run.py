@@ -54,7 +54,7 @@ def main() -> None:
     results = {
         "quick": options.quick,
         "made_seconds": made,
-        "rows": [asdict(row) for row in rows],
+        "rows": [{**asdict(row), "verdict": row.verdict} for row in rows],
         "layouts": table,
         "growth": curve,
         "taken": {name: {job: asdict(taken) for job, taken in (whole[name] | beside[name]).items()} for name in whole},
@@ -65,9 +65,9 @@ def main() -> None:
 def show(rows: Sequence[Row]) -> None:
     """Print the figures, their targets and what bounds them."""
     width = max(len(row.what) for row in rows)
-    print(f"\n{'what':{width}}  {'figure':>8}  {'target':>8}  what bounds it")
+    print(f"\n{'what':{width}}  {'figure':>8}  {'target':>8}  {'':6}  what bounds it")
     for row in rows:
-        print(f"{row.what:{width}}  {row.figure:8.3f}  {row.target:>8}  {row.bound}")
+        print(f"{row.what:{width}}  {row.figure:8.3f}  {row.target:>8}  {row.verdict:6}  {row.bound}")
 
 
 def show_table(title: str, table: Sequence[Mapping[str, str | float]]) -> None:

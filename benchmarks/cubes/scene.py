@@ -33,6 +33,8 @@ DATE: Final = f"{START:%Y-%m-%d}"
 """When all nine were taken."""
 DATES: Final = 12
 """Later dates, five days apart."""
+SEEN: Final = (8, 5)
+"""Rows and columns of blocks that the later dates see."""
 LATER: Final = f"{START + timedelta(days=1):%Y-%m-%d}/{START + timedelta(days=5 * DATES + 1):%Y-%m-%d}"
 
 _NORTH: Final = 18_000_000
@@ -117,9 +119,9 @@ def border(size: Size) -> tuple[Tile, Product]:
 
 
 def later(size: Size) -> list[Product]:
-    """Return the later dates of the tile in the middle; they see ten blocks."""
+    """Return the later dates of the tile in the middle; they see a few blocks."""
     moments = [START + timedelta(days=5 * number) for number in range(1, DATES + 1)]
-    seen = blocks(2, 5)
+    seen = blocks(*SEEN)
     return [Product(MIDDLE, seen, band_names=size.few, datatake=when, datastrip_start=when) for when in moments]
 
 

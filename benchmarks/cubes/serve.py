@@ -9,6 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from benchmarks.cubes.proxy import delayed
@@ -47,7 +49,8 @@ def main(folder: str) -> None:
     """Serve a folder on a free port, which is printed; connections wait in the socket until the server is there."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
-        server = uvicorn.Server(uvicorn.Config(StaticFiles(directory=folder), log_level="warning"))
+        application = Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", access_log=False))
         server.run(sockets=[listening])
 
 

@@ -19,7 +19,9 @@ def read(stores: Any, asked: dict[str, Any]) -> dict[str, Any]:
         store = ObjectStore(from_url(url, **asked["options"]), read_only=True)
         for group, bands in asked["groups"].items():
             size = int(group[1:-1])
-            part = xr.open_zarr(store, group=group, chunks=None).sel(x=slice(left, right), y=slice(top, bottom))
+            part = xr.open_zarr(store, group=group, chunks=None, zarr_format=3).sel(
+                x=slice(left, right), y=slice(top, bottom)
+            )
             if 0 in part.sizes.values():
                 continue
             row, column = int(top - part.y[0]) // size, int(part.x[0] - left) // size

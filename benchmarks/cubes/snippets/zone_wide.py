@@ -16,6 +16,8 @@ def read(zone: Any, asked: dict[str, Any]) -> dict[str, Any]:
     store = ObjectStore(from_url(zone, **asked["options"]), read_only=True)
     found: dict[str, Any] = {}
     for group, bands in asked["groups"].items():
-        cube = xr.open_zarr(store, group=group, chunks=None).sel(x=slice(left, right), y=slice(top, bottom))
+        cube = xr.open_zarr(store, group=group, chunks=None, zarr_format=3).sel(
+            x=slice(left, right), y=slice(top, bottom)
+        )
         found |= {name: cube[name].sel(time=asked["day"]).values.squeeze(0) for name in bands}
     return found
