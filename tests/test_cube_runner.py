@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import os
 import signal
+import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import xarray as xr
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import abut
 from abut.archive import create_archive
-from abut.cluster import local_cluster
+from abut.cluster import local_cluster, quiet
 from abut.errors import UnsupportedStoreError
 from ingest.ingest import ingest
 from services.cubes.jobs import TRIES, new_job
@@ -117,6 +120,7 @@ def assert_result(how: Running, jobs: JobStore, job: Job, number: int, ask: Ask)
     wanted: Any = read(abut.connect(how.archive), ask)
     xr.testing.assert_equal(found, wanted)
     assert found.b01.attrs == wanted.b01.attrs
+    assert how.archive not in str(found.attrs)
 
 
 class Gate:
@@ -300,6 +304,43 @@ def test_without_a_scheduler_parts_wait(jobs: JobStore, how: Running, monkeypatc
     assert jobs.parts(job.id)[0].tries == 0
     with running(jobs, how):
         assert until(jobs, job, over).status == "successful"
+
+
+def test_a_part_waits_for_a_scheduler_that_is_gone(
+    jobs: JobStore, how: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, held = threading.Event(), threading.Event()
+
+    def hold(*_: Any, **__: Any) -> None:
+        begun.set()
+        held.wait(60)
+
+    monkeypatch.setattr("abut.cluster.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("services.cubes.worker.write_zarr", hold)
+    cluster_of: Any = LocalCluster  # distributed has no types
+    threads = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "protocol": "tcp"}
+    with quiet(), cluster_of(**threads, dashboard_address=None) as cluster:
+        with running(jobs, replace(how, scheduler=cluster.scheduler_address)):
+            job = add(jobs, west=WEST)
+            assert begun.wait(60)
+            cluster.sync(cluster.scheduler.close)
+            until(jobs, job, lambda job: jobs.parts(job.id)[0].message == "the scheduler is gone")
+        held.set()
+    assert jobs.parts(job.id)[0].tries == 0
+
+
+def test_worker_processes_are_started_with_the_first_part_and_end_with_the_service(
+    jobs: JobStore, how: Running
+) -> None:
+    here = replace(how, scheduler=None)
+    before = set(multiprocessing.active_children())
+    with running(jobs, here):
+        assert set(multiprocessing.active_children()) == before
+        job = add(jobs, west=WEST)
+        assert until(jobs, job, over).status == "successful"
+        assert len(set(multiprocessing.active_children()) - before) == here.workers
+    assert set(multiprocessing.active_children()) == before
+    assert_result(how, jobs, job, 0, WEST)
 
 
 def test_a_try_can_be_made_here(how: Running) -> None:

@@ -14,9 +14,11 @@ import numpy as np
 import odc.stac
 import pytest
 import rasterio
+import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from abut.archive import Archive, create_archive, open_archive
+from abut.connection import connect
 from abut.errors import AbutError, InvalidArchiveError, ProductNotFoundError, UnsupportedStoreError
 from abut.layout import BANDS
 from abut.legacy import read_band, read_bands
@@ -30,6 +32,8 @@ from ingest.purge import purge
 from ingest.safe_source import safe_sources
 from ingest.settle import settle
 from ingest.withdraw import withdraw
+from services.cubes.results import open_results, remove, zarr_store
+from services.cubes.worker import Task, attempt, read
 from tests.neighbours import SEAM, Neighbours
 from tests.servers import S3Server, forgetful_s3_server, seaweed
 from tests.toy import TILES, ToySource
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from obstore.store import S3Store
+
+    from services.cubes.jobs import Ask
 
 pytestmark = [
     # odc-geo 0.5 with affine 3 and shapely 2.2
@@ -268,3 +274,21 @@ def test_server_that_does_not_answer_is_named(s3: S3Server) -> None:
     )
     with pytest.raises(UnsupportedStoreError, match=f"^{store.url}: Error performing PUT {dead}"):
         require_conditional_writes(replace(store, backend=backend))
+
+
+# Results of the cube service
+
+
+def test_a_part_of_a_job_is_written_read_and_removed(archive: Archive, s3: S3Server, tmp_path: Path) -> None:
+    for source in toys()[:1]:
+        ingest(archive, source)
+    ask: Ask = {"tile": TILES[0], "options": {"bands": ["B01"], "resolution": 60}}
+    results = f"s3://{s3.bucket}/{tmp_path.name}-results"
+    task = Task(archive=archive.store.url, results=results, key="job/0.a.zarr", ask=ask, token="a", topic="a")  # noqa: S106 - no password
+    assert attempt(task).problem is None
+    with xr.open_zarr(zarr_store(results, task.key), mask_and_scale=False, decode_coords="all", chunks=None) as found:
+        xr.testing.assert_equal(found, read(connect(archive.store.url), ask))
+    store = open_results(results)
+    assert store.children("")[0] == ["job"]
+    remove(store, "job")
+    assert list(store.entries("")) == []

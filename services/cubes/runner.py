@@ -26,6 +26,8 @@ SWEEP_SECONDS: Final = 600
 _TURN_SECONDS: Final = 0.5
 _PAUSE_SECONDS: Final = 10
 """How long after something could not be reached it is tried again."""
+_GONE: Final = ("cancelled", "lost")
+"""States of a future that nobody works on."""
 
 _log = logging.getLogger(__name__)
 
@@ -149,14 +151,14 @@ class Runner:
     def _look_after(self) -> None:
         """Settle what is finished, and renew the claims of the rest."""
         for token, active in list(self._active.items()):
-            if active.future.done():
+            if active.future.done() or active.future.status in _GONE:
                 self._settle(active)
                 del self._active[token]
             elif not active.lost and self._is_due(active):
                 progress = active.progress
                 active.lost = not self._jobs.renew(active.claim, self._how.lease_seconds, progress)
                 active.renewed, active.told = time.monotonic(), progress
-                if active.lost:
+                if active.lost and self._client is not None:
                     self._client.cancel([active.future], force=True, reason="dismissed")
 
     def _is_due(self, active: _Active) -> bool:
@@ -168,10 +170,11 @@ class Runner:
 
     def _settle(self, active: _Active) -> None:
         jobs, claim, future = self._jobs, active.claim, active.future
-        if future.status in ("cancelled", "lost"):
+        if future.status in _GONE:
             if not active.lost:  # nobody here wanted that: the scheduler is gone
                 jobs.give_back(claim, "the scheduler is gone", failed=False)
                 self._disconnect()
+                self._pause_until = time.monotonic() + _PAUSE_SECONDS
             return
         outcome = _outcome(future)
         if outcome.problem is None:

@@ -85,7 +85,7 @@ def run(task: Task) -> Outcome:
 def attempt(task: Task, done: Any = lambda *_: None) -> Outcome:
     """Read what is asked for and write it; `done` as of `abut.export.cube.write_zarr`."""
     try:
-        cube = read(connect(task.archive), task.ask, chunks={})
+        cube = without_paths(read(connect(task.archive), task.ask, chunks={}))
         write_zarr(cube, zarr_store(task.results, task.key), done, scheduler="synchronous")
         open_results(f"{task.results}/{task.key}").flush()
     except AbutError as error:
@@ -125,6 +125,16 @@ def read(connection: Connection, ask: Ask, **more: Any) -> xr.Dataset | xr.DataT
     if "tile" in ask:
         return connection.tile(ask["tile"], ask.get("buffer", 0), **options)
     return connection.cube(window=_window(ask), **options)
+
+
+def without_paths(cube: xr.Dataset | xr.DataTree) -> xr.Dataset | xr.DataTree:
+    """Return a cube whose attributes do not tell strangers of folders of this machine."""
+    import xarray as xr  # noqa: PLC0415 - slow to import
+
+    for node in [cube] if isinstance(cube, xr.Dataset) else cube.subtree:
+        if "://" not in str(node.attrs.get("archive", "")):
+            node.attrs.pop("archive", None)
+    return cube
 
 
 def _window(ask: Ask) -> Bounds:
