@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 import abut
 from abut.archive import Archive, create_archive
 from abut.errors import BadRequestError, MixedBaselinesError, NoDataError, OlderVersionWarning, TooLargeError
+from abut.export.cube import write_cube
 from abut.lattice import BlockRange, Bounds
 from abut.layout import BAND
 from ingest.ingest import ingest
@@ -28,6 +29,8 @@ from tests.shots import Shot, shot_days_later
 from tests.toy import CORNER, START, TILES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from abut.connection import Connection
 
 B01, B09 = BAND["B01"], BAND["B09"]
@@ -227,6 +230,14 @@ def test_a_cube_comes_back_from_zarr(connection: Connection, tmp_path: Any) -> N
         found.to_zarr(tmp_path / "cube.zarr")
         again = xr.open_zarr(tmp_path / "cube.zarr", decode_coords="all").compute()
     xr.testing.assert_equal(again, found)
+
+
+@pytest.mark.parametrize("name", ["cube.zarr", "cube.nc"])
+def test_files_of_cubes_say_where_their_pixels_lie(connection: Connection, tmp_path: Path, name: str) -> None:
+    write_cube(cube(connection), tmp_path / name)
+    with xr.open_dataset(tmp_path / name, decode_coords="all") as found:
+        assert {found[band].encoding["grid_mapping"] for band in ("b01", "b09")} == {"spatial_ref"}
+        assert found.spatial_ref.attrs["crs_wkt"] == cube(connection).spatial_ref.attrs["crs_wkt"]
 
 
 def test_groups_have_bands_at_their_own_pixels(connection: Connection) -> None:
