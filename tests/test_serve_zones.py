@@ -329,6 +329,23 @@ def test_objects_that_were_purged_since_the_plan_are_found_anew(
         assert np.array_equal(decode_block(zones.block(path, 0, block).content, 160), expected)
 
 
+def test_a_product_that_was_ingested_anew_is_served_from_where_it_is_now(
+    changing: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zone_views, "FRESH", 3600.0)
+    zones, before = Zones(changing), view_of(changing)
+    path, lost = zones.snapshot(), SHOTS[1][0]
+    [block, *_] = [block for block in held(before, 1, 1) if before.parts(1, block)[0].product == lost.id]
+    withdraw(changing, lost.id)
+    assert sum(one.objects for one in purge(changing, grace=timedelta(0))) > 0
+    assert zones.block(path, 1, block).status_code == 410
+    assert zones.block(PLAIN, 1, block).status_code == 503
+    ingest(changing, lost, threads=1)
+    answer = zones.block(path, 1, block)
+    assert answer.status_code == 200
+    assert np.array_equal(decode_block(answer.content, 160), pasted(truth([lost]), block.bounds, B01))
+
+
 def test_a_lost_object_is_an_error_never_fill(changing: Archive) -> None:
     zones, view = Zones(changing), view_of(changing)
     path = zones.snapshot()

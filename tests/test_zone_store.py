@@ -39,6 +39,7 @@ from abut.period import parse_period
 from abut.store import open_store
 from abut.tiling import TILE_SIZE, all_tiles
 from abut.view import select
+from abut.zone_chunks import Counts
 from abut.zone_layout import ZoneLayout, zone_blocks
 from abut.zone_snapshot import digest_of
 from abut.zone_zarr import ZoneStore, zone_store
@@ -261,6 +262,21 @@ def test_an_object_that_is_gone_is_found_where_a_newer_plan_says_or_is_an_error(
             found.b01[1].sel(x=slice(CORNER.left, CORNER.right), y=slice(CORNER.top, CORNER.bottom)).load()
 
 
+def test_a_product_that_was_ingested_anew_is_read_where_it_is_now(changing: Archive) -> None:
+    store, before = zone_store(changing.store.url, 32632, PERIOD), view_of(changing)
+    lost = SHOTS[1][0]
+    [block, *_] = [
+        block for block in BlockRange.around(CORNER) if [part.product for part in before.parts(1, block)] == [lost.id]
+    ]
+    withdraw(changing, lost.id)
+    assert sum(one.objects for one in purge(changing, grace=timedelta(0))) > 0
+    ingest(changing, lost, threads=1)
+    data = get(store, store.chunks.layout.key("r60m/b01", 1, block))
+    assert data is not None
+    assert np.array_equal(decode_block(data, 160), pasted(truth([lost]), block.bounds, B01))
+    assert store.counts.passed == 1
+
+
 # The hierarchy
 
 
@@ -480,6 +496,7 @@ def test_an_interrupted_run_is_gone_on_with_and_incomplete_until_its_end(
     assert open_zoned(out.url).source.shape == (2, *zone_blocks(ZONE).shape)
     once_more = materialise(view, out, bands=(B01, B09))
     assert (once_more.written, once_more.present) == (0, len(again) - 1)
+    assert once_more.counts == Counts()  # nothing was read
 
 
 def test_other_pixels_or_bands_never_go_into_what_was_begun(changing: Archive, tmp_path: Path) -> None:
