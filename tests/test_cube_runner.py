@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -386,6 +386,23 @@ def test_results_are_kept_as_long_as_was_said_and_no_longer(results: Store, tmp_
         assert left() == {"waiting", "some"}
         assert jobs.get(made["kept"].id) is None
         assert jobs.get(made["waiting"].id) is not None
+
+
+def test_a_service_deletes_what_has_expired(
+    how: Running, results: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.cubes.runner.SWEEP_SECONDS", 0.05)
+    keep = timedelta(seconds=1)
+    with closing(open_jobs(str(tmp_path / "short.sqlite"), keep)) as jobs, running(jobs, how):
+        job = add(jobs, west=WEST)
+        done = until(jobs, job, over)
+        assert done.status == "successful"
+        assert done.expires == done.updated + keep
+        end = time.monotonic() + 60
+        while jobs.get(job.id) is not None:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert list(results.entries("")) == []
 
 
 def test_jobs_and_results_lie_beside_the_catalogue_unless_told_otherwise(archive: Archive) -> None:

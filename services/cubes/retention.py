@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from services.cubes.results import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from abut.store import Store
@@ -23,7 +23,7 @@ STOP_TIME: Final = timedelta(minutes=10)
 _JOB: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
-def sweep(jobs: JobStore, results: Store, now: datetime) -> int:
+def sweep(jobs: JobStore, results: Store, now: datetime, is_ending: Callable[[], bool] = lambda: False) -> int:
     """Delete what is no longer wanted; return how many folders of jobs were.
 
     Parameters
@@ -34,6 +34,8 @@ def sweep(jobs: JobStore, results: Store, now: datetime) -> int:
         Their results; what has not the name of a job is left alone.
     now : datetime
         The time, UTC.
+    is_ending : callable
+        Whether to stop where it is; the next sweep goes on.
 
     Raises
     ------
@@ -43,10 +45,14 @@ def sweep(jobs: JobStore, results: Store, now: datetime) -> int:
     count = 0
     while expired := jobs.expired():
         for job in expired:
+            if is_ending():
+                return count
             remove(results, job.id)  # first: what is listed can be deleted again
             jobs.remove(job.id)
             count += 1
     for job_id in _folders(results):
+        if is_ending():
+            return count
         if _is_useless(jobs, results, job_id, now):
             remove(results, job_id)
             count += 1

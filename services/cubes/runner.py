@@ -67,7 +67,7 @@ class _Active:
 
 
 class Runner:
-    """A thread that runs parts; get it with `running`."""
+    """Threads that run parts and delete results; get them with `running`."""
 
     def __init__(self, jobs: JobStore, how: Running) -> None:
         self._jobs, self._how = jobs, how
@@ -78,12 +78,16 @@ class Runner:
         self._active: dict[str, _Active] = {}
         self._cluster = contextlib.ExitStack()
         self._client: Any = None
-        self._pause_until = self._sweep_at = 0.0
-        self._thread = threading.Thread(target=self._work, name="abut-cubes", daemon=True)
+        self._pause_until = 0.0
+        self._threads = [
+            threading.Thread(target=self._work, name="abut-cubes", daemon=True),
+            threading.Thread(target=self._sweep, name="abut-cubes-sweep", daemon=True),
+        ]
 
     def start(self) -> None:
         """Begin."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def wake(self) -> None:
         """Look for parts now: a job was created or dismissed."""
@@ -93,14 +97,15 @@ class Runner:
         """Stop; parts that run are given back, and handed out again by whoever runs next."""
         self._ending.set()
         self._bell.set()
-        self._thread.join()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
 
     def _work(self) -> None:
         while not self._ending.is_set():
             try:
                 self._look_after()
                 self._hand_out()
-                self._sweep()
             except JobStoreError as error:
                 _log.warning("%s", error)
                 self._pause_until = time.monotonic() + _PAUSE_SECONDS
@@ -190,9 +195,15 @@ class Runner:
             remove(self._results, key_of(claim))
 
     def _sweep(self) -> None:
-        if time.monotonic() >= self._sweep_at:
-            self._sweep_at = time.monotonic() + SWEEP_SECONDS
-            sweep(self._jobs, self._results, utc_now())
+        """Delete what is no longer wanted, in a thread of its own: claims are renewed meanwhile."""
+        while not self._ending.is_set():
+            try:
+                sweep(self._jobs, self._results, utc_now(), self._ending.is_set)
+            except JobStoreError as error:
+                _log.warning("%s", error)
+            except Exception:  # noqa: BLE001 - the thread goes on, whatever happened; it is logged
+                _log.exception("deleting results")
+            self._ending.wait(SWEEP_SECONDS)
 
     def _connect(self) -> None:
         from abut.cluster import local_cluster, remote_cluster  # noqa: PLC0415 - an extra, and slow to import
