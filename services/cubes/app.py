@@ -67,6 +67,11 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
         What the operator decided.
     access : Access, optional
         Who knows tokens; None: users are told apart by address.
+
+    Raises
+    ------
+    JobStoreError, InvalidArchiveError, UnsupportedStoreError
+        If jobs or results can't be kept where the settings say.
     """
     jobs = _jobs(archive, settings)
     workshop = Workshop(
@@ -115,13 +120,15 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
 
 
 def _jobs(archive: Archive, settings: Settings) -> Jobs | None:
-    """Return the jobs, or None where they or their results can't be kept; the log says why."""
+    """Return the jobs, or None where they or their results can't be kept and nobody said where; the log says why."""
     secret = settings.jobs.get_secret_value() if settings.jobs else None
     url = results_url(archive, settings.results)
     try:
         results = open_results(url)
         store = open_jobs(jobs_url(archive, secret), timedelta(days=settings.results_days))
     except (AbutError, OSError, BaseError) as error:
+        if secret or settings.results:
+            raise
         _LOG.warning("there are no jobs: %s", describe(error, url))
         return None
     how = Running(

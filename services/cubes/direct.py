@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response
 
 from abut.errors import TooLargeError
+from abut.finding import ArchiveFinder
 from services.cubes.answers import RefusedError, TemporaryFile
 from services.cubes.context import Context, has
 from services.cubes.files import MEDIA_TYPES, Made, Unchanged, make_cube_file
@@ -51,10 +53,10 @@ def direct_routes(context: Context) -> APIRouter:
     async def explain(request: Request, query: Annotated[PlaceQuery, Query()]) -> Response:
         """Products, blocks, bytes and requests by zone; masks and angles are not counted."""
         user = await context.users.name(request)
-        asked = query.asked()
+        asked, fresh = query.asked(), replace(context.connection, finder=ArchiveFinder())
 
         def work(_: Stop) -> dict[str, Any]:
-            return asked.explain(context.connection).to_dict()
+            return asked.explain(fresh).to_dict()  # as whoever connects anew: nothing was listed a moment ago
 
         return json_answer(request, await context.workshop.run(request, user, work))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from abut import __version__
 from abut.errors import TooLargeError
 from abut.export.cube import datasets, write_cube, zip_folder
+from services.cubes.worker import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def planned(connection: Connection, asked: Asked, limit: int) -> xr.Dataset | xr
         As `abut.connection.Connection.tile`.
     """
     require_size(asked.least_bytes, limit, "at least ")
-    cube = asked.read(connection, chunks={})
+    cube = without_paths(asked.read(connection, chunks={}))
     require_size(size_of(cube), limit)
     return cube
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Header
+from fastapi import APIRouter, Body, Header, Query
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import JSONResponse, Response
@@ -66,14 +66,18 @@ def process_routes(context: Context) -> APIRouter:
     router, jobs = APIRouter(), context.jobs
 
     @router.get("/processes", summary="Processes", response_class=Response)
-    async def processes(request: Request) -> Response:
+    async def processes(
+        request: Request, limit: Annotated[int, Query(ge=1, description="How many are returned at most.")] = 10
+    ) -> Response:
         """There is one."""
         base = base_url(request)
         listed = {
             **summary(has_jobs=jobs is not None),
             "links": [link(f"{base}/processes/{PROCESS}", "self", "Description of the process")],
         }
-        return json_answer(request, {"processes": [listed], "links": [link(f"{base}/processes", "self", "This list")]})
+        return json_answer(
+            request, {"processes": [listed][:limit], "links": [link(f"{base}/processes", "self", "This list")]}
+        )
 
     @router.get("/processes/{process}", summary="Description of a process", response_class=Response)
     async def process(request: Request, process: str) -> Response:
@@ -150,9 +154,7 @@ def _require_process(name: str) -> None:
 async def _at_once(context: Context, request: Request, cubes: Mapping[str, Single], body: Execute) -> Response:
     user = await context.users.name(request)
     if len(cubes) > 1:
-        raise RefusedError(
-            413, f"{len(cubes)} cubes are asked for; at once there is one, others are jobs: Prefer: {_ASYNC}"
-        )
+        raise RefusedError(413, f"{len(cubes)} cubes are asked for; only a job makes several: Prefer: {_ASYNC}")
     wanted = (body.outputs or {}).get(OUTPUT, WantedOutput())
     if wanted.transmissionMode == "reference":
         raise BadRequestError(f"transmissionMode 'reference' is for jobs: Prefer: {_ASYNC}")
