@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import zarr
 
     from abut.blocks import Slot
+    from abut.view_masks import Mask
     from abut.zone_layout import ZoneLayout
 
 FORMAT: Final = 1
@@ -105,7 +106,8 @@ def _resolution(group: zarr.Group, layout: ZoneLayout, resolution: int, slots: S
     for name, variable in times(slots, bands).items():
         _small(group, name, *_as_stored(variable))
     pixels = bands[0].block_pixels if bands else 160
-    for what in (*bands, *layout.masks_of(resolution)):
+    made: tuple[Band | Mask, ...] = (*bands, *layout.masks_of(resolution))
+    for what in made:
         is_band = isinstance(what, Band)
         about = band_attributes(what, reflectance=False) if isinstance(what, Band) else flags_of(what.kind)
         group.create_array(

@@ -90,7 +90,8 @@ class Zoned:
 
     def counts(self, slot: int) -> NDArray[np.intp]:
         """Return how many holders each block of the zone has at a step, 0 or 1; row 0 in the north."""
-        return (self.source[slot] >= 0).astype(np.intp)
+        held: NDArray[np.intp] = (self.source[slot] >= 0).astype(np.intp)
+        return held
 
     def renewed(self) -> Zoned:
         """Return the same: nothing in it changes."""
