@@ -235,7 +235,9 @@ def growth(size: Size, place: Place, out: Path) -> tuple[list[Row], list[dict[st
         last = START + timedelta(days=5 * dates + 1)
         by_date = len(curve) >= len(areas)
         day = f"{LATER.partition('/')[0]}/{last:%Y-%m-%d}" if by_date else DATE
-        given = place.given(place.archive, blocks(*shape), size.few, day=day, extra=str(out / "written.zarr"))
+        given = place.given(
+            place.archive, blocks(*shape), size.few, day=day, across=False, extra=str(out / "written.zarr")
+        )
         name = f"{shape[0] * shape[1]} blocks, {dates} dates, lazily"
         taken = compare({name: ("to_zarr", given)}, size.rounds)[name]
         require_truth(taken, "truth_often", replace(given, extra=str(dates)))

@@ -21,7 +21,6 @@ import numpy as np
 from abut.lattice import Bounds, Zone
 from abut.layout import BAND, Band
 from benchmarks.cubes.proxy import COUNTS
-from benchmarks.cubes.scene import ground
 from benchmarks.measure import peak_memory
 
 if TYPE_CHECKING:
@@ -195,12 +194,14 @@ def to_zarr(given: Given) -> Arrays:
     import zarr  # noqa: PLC0415 - heavy
 
     import abut  # noqa: PLC0415 - heavy
+    from abut.export.cube import write_cube  # noqa: PLC0415 - heavy
 
-    cube = abut.connect(given.where).cube(window=given.bounds, datetime=given.day, bands=given.bands, chunks={})
+    connection = abut.connect(given.where)
+    cube = connection.cube(window=given.bounds, datetime=given.day, bands=given.bands, chunks={}, across=given.across)
     out = Path(given.extra)
     shutil.rmtree(out, ignore_errors=True)
     with dask.config.set(scheduler="threads", num_workers=2):
-        cube.to_zarr(out, zarr_format=3, consolidated=False)
+        write_cube(cube, out)
     root = zarr.open_group(out, mode="r")
     return {band.name: root[f"{band.group}/{band.key}"] for band in given.chosen}
 
@@ -229,11 +230,15 @@ def plan_month(given: Given) -> Arrays:
 
 def truth(given: Given) -> Arrays:
     """Make the ground that the products were made of."""
+    from benchmarks.cubes.scene import ground  # noqa: PLC0415 - not in processes that are measured
+
     return {band.name: ground(band, given.bounds) for band in given.chosen}
 
 
 def truth_often(given: Given) -> Arrays:
     """Make the same with an axis of time; `extra` says how many times."""
+    from benchmarks.cubes.scene import ground  # noqa: PLC0415 - as above
+
     return {
         band.name: np.broadcast_to(ground(band, given.bounds), (int(given.extra), *given.bounds.shape(band.resolution)))
         for band in given.chosen
