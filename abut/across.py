@@ -42,7 +42,9 @@ REPROJECTED: Final = 2
 WARP_THREADS: Final = 2
 """Pieces that are warped at once, unless another number is asked for."""
 _BATCH: Final = 16
+"""Most pieces along a side of what is read together."""
 _MEMORY: Final = 256 * 2**20
+"""Most bytes that are read together, unless one piece of one band needs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,10 @@ def needed(target: GeoBox, zone: Zone, bands: Iterable[Band], resampling: str = 
 
 
 def batches(part: Part, neighbour: Neighbour, steps: Sequence[int], resampling: str) -> Iterator[_Batch]:
-    """Put pieces in which something lacks together with those beside them: `fill` reads these together."""
+    """Put pieces in which something lacks together with those beside them: `fill` reads these together.
+
+    As many pieces, and then bands, as memory allows for one step. What is put together does not depend on what lacks.
+    """
     for resolution in sorted({band.resolution for band in part.values}):
         bands = tuple(band for band in part.values if band.resolution == resolution)
         lacking = np.zeros((part.rows.stop - part.rows.start, part.columns.stop - part.columns.start), bool)
@@ -264,12 +269,20 @@ def batches(part: Part, neighbour: Neighbour, steps: Sequence[int], resampling: 
             for step in steps:
                 lacking |= part.values[band][step] == 0
         warp = Warp(part.target, neighbour.source.zone, resolution, resampling)
-        side = _BATCH * warp.side
+        many = next((count for count in range(_BATCH, 1, -1) if _bytes(warp, count, len(bands)) <= _MEMORY), 1)
+        side = many * warp.side
         groups: dict[tuple[int, int], list[Piece]] = {}
         for piece in pieces(warp, part.rows, part.columns, neighbour.window, lacking):
             groups.setdefault((piece.rows.start // side, piece.columns.start // side), []).append(piece)
+        most = max(1, _MEMORY // _bytes(warp, many, 1))
         for group in groups.values():
-            yield _Batch(warp, bands, tuple(group))
+            for start in range(0, len(bands), most):
+                yield _Batch(warp, bands[start : start + most], tuple(group))
+
+
+def _bytes(warp: Warp, count: int, bands: int) -> int:
+    """Bytes of one step of a square of so many pieces along a side."""
+    return 2 * bands * warp.span(count) ** 2
 
 
 def _turns(part: Part, batch: _Batch, steps: Sequence[int]) -> Iterator[list[int]]:

@@ -39,6 +39,8 @@ larger)."""
 
 _SIDE: Final = 160
 _MARGIN: Final = 2
+_LARGEST: Final = 8_192
+"""Pixels of the source along a side of what one pixel of a target may need: 128 MB of DN."""
 _MOST: Final = 65_535
 _SIGNED_NODATA: Final = -(2**31)
 
@@ -50,7 +52,8 @@ class Warp:
     Raises
     ------
     BadRequestError
-        If the method is not one of `REACH`, or the target has no coordinate system.
+        If the method is not one of `REACH`, the target has no coordinate system, or its pixels are so large that one of
+        them needs too much of the source.
     """
 
     target: GeoBox
@@ -67,6 +70,12 @@ class Warp:
             raise BadRequestError(f"resampling {self.resampling!r} is not one of {', '.join(REACH)}")
         if self.target.crs is None:
             raise BadRequestError(f"the GeoBox {self.target.boundingbox} has no coordinate system")
+        if max(self.factors) > _LARGEST // (1 + 2 * REACH[self.resampling]):
+            raise BadRequestError(
+                f"pixels of {max(self.factors) * self.resolution:,.0f} m are too large to be resampled from "
+                f"{self.resolution} m ({self.resampling}): at most "
+                f"{_LARGEST // (1 + 2 * REACH[self.resampling]) * self.resolution:,} m"
+            )
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -78,7 +87,11 @@ class Warp:
     def side(self) -> int:
         """Pixels of the target along a side of a piece: fewer where they are large, so that sources stay small."""
         factor = max(self.factors)
-        return _SIDE if factor <= 2 else max(4, 2 * _SIDE // math.ceil(factor))
+        return _SIDE if factor <= 2 else max(1, 2 * _SIDE // math.ceil(factor))
+
+    def span(self, pieces: int) -> int:
+        """Return how many pixels of the source lie along a side of a square of so many pieces, with its margins."""
+        return math.ceil(pieces * self.side * max(self.factors)) + 2 * self.margin // self.resolution
 
     @property
     def margin(self) -> int:

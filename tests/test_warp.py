@@ -11,13 +11,14 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from abut.across import NATIVE, NODATA, REPROJECTED, Part, fill, join
-from abut.errors import InvalidWindowError, MixedBaselinesError
+from abut.across import NATIVE, NODATA, REPROJECTED, Neighbour, Part, batches, fill, join, needed
+from abut.errors import BadRequestError, InvalidWindowError, MixedBaselinesError
 from abut.ground import neighbour_zones, tiles_on
 from abut.lattice import Bounds, Zone
 from abut.layout import BAND
 from abut.pixels import read_bands
 from abut.tiling import tile
+from abut.timeline import align
 from abut.warp import REACH, Warp
 from abut.window import geobox_of, tile_window
 from tests.reference_warp import Reference
@@ -37,6 +38,7 @@ pytestmark = [
 ]
 
 B01, B09, B05 = BAND["B01"], BAND["B09"], BAND["B05"]
+B02, B03, B04 = BAND["B02"], BAND["B03"], BAND["B04"]
 WEST, EAST = ("31TGM",), ("32TLR",)
 ROUNDING = 0.5 + 1e-6
 """Bilinear, cubic and average: what rounding to whole DN allows."""
@@ -213,6 +215,44 @@ def test_pieces_are_smaller_where_pixels_are_large_so_that_sources_stay_small() 
     coarse = Warp(square("EPSG:3035", RIM, 1200), Zone(32631), 60, "average")
     assert coarse.side * max(coarse.factors) < 400
     assert Warp(TARGETS["Europe"], Zone(32631), 60, "average").side == 160
+
+
+@pytest.mark.parametrize("method", sorted(REACH))
+@pytest.mark.parametrize("size", [700, 10_000])
+def test_what_is_read_at_once_is_bounded_however_large_the_pixels_are(size: int, method: str) -> None:
+    """Without it, 10 km pixels would be read by squares of 640 km: 8 GB for each band and step."""
+    target, bands = GeoBox((20, 20), Affine(size, 0, 4_000_000, 0, -size, 2_600_000), "EPSG:3035"), (B02, B03, B04)
+    window = needed(target, Zone(32631), bands, method)
+    assert window is not None
+    source = align([ToyZone(WEST)])[0]
+    nothing = dict.fromkeys(bands, np.zeros((1, 20, 20), np.uint16))
+    part = Part(target, slice(0, 20), slice(0, 20), nothing)
+    read: dict[Band, int] = dict.fromkeys(bands, 0)
+    for batch in batches(part, Neighbour(source, window), [0], method):
+        height, width = batch.ground.shape(10)
+        assert 2 * height * width * len(batch.bands) <= 1.3 * 2**28
+        for band in batch.bands:
+            read[band] += sum(
+                (piece.rows.stop - piece.rows.start) * (piece.columns.stop - piece.columns.start)
+                for piece in batch.pieces
+            )
+    assert len(set(read.values())) == 1
+    assert read[B02] > 0
+
+
+def test_pixels_of_10_km_have_the_values_that_they_would_have_in_any_batch() -> None:
+    zone, target = ToyZone(WEST), GeoBox((6, 6), Affine(10_000, 0, 3_980_000, 0, -10_000, 2_560_000), "EPSG:3035")
+    expected = Reference(zone, target, B01).nearest()
+    assert (expected > 0).any()
+    assert np.array_equal(filled(target, [zone])[0][B01][0], expected)
+
+
+def test_pixels_that_need_more_than_memory_holds_are_refused_by_size() -> None:
+    target = GeoBox((6, 6), Affine(100_000, 0, 4_000_000, 0, -100_000, 2_600_000), "EPSG:3035")
+    for method, most in (("nearest", "81,920"), ("average", "27,300"), ("cubic", "16,380")):
+        with pytest.raises(BadRequestError, match=rf"from 10 m \({method}\): at most {most} m"):
+            Warp(target, Zone(32631), 10, method)
+    Warp(target, Zone(32631), 60, "nearest")
 
 
 # Native pixels, bands, provenance
