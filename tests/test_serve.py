@@ -177,9 +177,10 @@ def test_links_and_hrefs_begin_where_the_client_sees_the_service(archive: Archiv
             hrefs += [link["href"] for link in answer.json()["links"]]
             ours = [href for href in hrefs if "data.example" in href]
             assert len(ours) > 10
-            assert all(
-                href.startswith(("https://data.example/l1c/stac", "https://data.example/l1c/zarr")) for href in ours
-            )
+            parts = tuple(f"https://data.example/l1c/{part}" for part in ("stac", "zarr", "legacy"))
+            assert all(href.startswith(parts) for href in ours)
+            cubes = client.get(f"{prefix}/cubes").json()["links"]
+            assert all(link["href"].startswith("https://data.example/l1c/") for link in cubes)
             assert "testserver" not in answer.text
             path = item["assets"]["product"]["href"].removeprefix("https://data.example/l1c")
             there = client.get(f"{prefix}{path}", follow_redirects=False)
@@ -341,7 +342,7 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            first, second, third, fourth = (process.stdout.readline() for _ in range(4))
+            first, second, *others = (process.stdout.readline() for _ in range(6))
             process.terminate()
             assert process.wait(60) == 0
         finally:
@@ -349,8 +350,8 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     url = first.split(" at ")[1].strip()
     assert first == f"abut: serving {archive.store.url} at {url}\n"
     assert second.split() == [f"{url}/stac", "STAC", "API:", "search", "for", "products"]
-    assert third.startswith(f"  {url}/zarr/zones  ")
-    assert fourth.startswith(f"  {url}/zarr  ")
+    paths = [line.split()[0].removeprefix(url) for line in others]
+    assert paths == ["/cubes", "/legacy", "/zarr/zones", "/zarr"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
