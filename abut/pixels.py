@@ -93,7 +93,8 @@ def read_bands(
     ValueError
         If the window is in another zone or its edges are not on the grid of a band.
     MissingObjectError
-        If an object that somebody should hold is not there, and planning again names no other.
+        If an object that somebody should hold is not there, and planning again names no other; if nobody holds a
+        block any more that somebody held when it was planned.
     DigestMismatchError
         If an object is no block.
     UnsupportedStoreError
@@ -115,7 +116,7 @@ def read_bands(
         target = resolution or size
         region = arrays[job.band][job.row][window.slices(part, target)]
         pixels = region if target == size else np.zeros(part.shape(size), DTYPE)
-        parts, inside = plan.parts(job.slot, job.block), job.block.bounds.slices(part, size)
+        parts, inside = _parts(source, plan, job.slot, job.block), job.block.bounds.slices(part, size)
         read = _merge(plan, parts, job.band, pixels, inside)
         if target != size:
             region[...] = regrid_dn(pixels, size, target)
@@ -142,7 +143,7 @@ def block_pixels(source: BlockSource, slot: int, band: Band, block: Block) -> ND
     """
 
     def merged(plan: BlockSource) -> NDArray[np.uint16] | None:
-        parts = plan.parts(slot, block)
+        parts = _parts(source, plan, slot, block)
         if not parts:
             return None
         if len(parts) == 1:
@@ -175,7 +176,7 @@ def suppliers(
     window = block.bounds.slices(part, band.resolution)
 
     def found(plan: BlockSource) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
-        parts = plan.parts(slot, block)
+        parts = _parts(source, plan, slot, block)
         names = tuple(holder.product for holder in parts)
         if len(parts) < 2:
             return names, None
@@ -200,6 +201,16 @@ def with_plans[T](source: BlockSource, read: Callable[[BlockSource], T]) -> T:
     return read(source)
 
 
+def _parts(first: BlockSource, plan: BlockSource, slot: int, block: Block) -> tuple[Part, ...]:
+    """Return the holders of a block; a newer plan that has none where the first one had some is an error, no hole."""
+    parts = plan.parts(slot, block)
+    if not parts and plan is not first and (held := first.parts(slot, block)):
+        names = ", ".join(part.product for part in held)
+        where = f"{block.zone.epsg}/{block.p}/{block.q}"
+        raise MissingObjectError(f"{first.store.url}: block {where} of {names} is held by nobody any more; ask again")
+    return parts
+
+
 def _require_aligned(source: BlockSource, window: Bounds, resolution: int) -> None:
     if window.zone != source.zone:
         raise ValueError(f"a window in {window.zone} can't be read from blocks of {source.zone}")
@@ -217,9 +228,17 @@ def _jobs(source: BlockSource, window: Bounds, bands: Sequence[Band], steps: Seq
     blocks = BlockRange.around(window)
     for row, slot in enumerate(steps):
         for block in blocks:
-            if source.parts(slot, block):
+            if _held(source, slot, block):
                 for band in bands:
                     yield _Job(row, slot, block, band)
+
+
+def _held(source: BlockSource, slot: int, block: Block) -> bool:
+    """Whether there is something to read; what was withdrawn since may have come back, as reading it will tell."""
+    try:
+        return bool(source.parts(slot, block))
+    except MissingObjectError:
+        return True
 
 
 def _run(
@@ -276,8 +295,6 @@ def _merge(
 ) -> int:
     """Paste holders into the needed part of a block, first DN > 0 first; return the bytes that were read."""
     size = 0
-    if not parts:
-        region[...] = 0  # a newer plan may have taken the block away
     for number, part in enumerate(parts):
         if number == 0:
             pixels, read = _decoded(source, part, band)

@@ -13,7 +13,7 @@ from abut.lattice import BlockRange
 from abut.tiling import rank_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -73,6 +73,46 @@ def planned(store: Store, step: Iterable[Found], window: Bounds, own: Strip | No
         np.searchsorted(number[order], np.arange(len(blocks) + 1)),
         which[order],
     )
+
+
+def torn(first: Plan, now: Plan, chosen: Collection[str], lost: Collection[str]) -> dict[int, str]:
+    """Return which blocks lack something that a plan had, because chosen products were withdrawn since.
+
+    Parameters
+    ----------
+    first, now : Plan
+        What was planned for a step, and what can be read by now; of the same window.
+    chosen : collection of str
+        Ids of the products that were chosen.
+    lost : collection of str
+        Those of them that are live no more.
+
+    Returns
+    -------
+    dict of int to str
+        By number of the block, row by row: the product that it lacks. A block that a lost product held is whole as
+        long as that one still holds it for others. A product that was not chosen held it for a chosen one, so it is
+        missed too.
+    """
+    if not lost:
+        return {}
+    names = sorted({holder.product for plan in (first, now) for holder in plan.holders})
+    index = {name: number for number, name in enumerate(names)}
+    before, after = (_pairs(plan, index) for plan in (first, now))
+    some = min(lost)
+    return {
+        number: names[product] if names[product] in lost else some
+        for number, product in (divmod(int(pair), len(names)) for pair in np.setdiff1d(before, after))
+        if names[product] in lost or names[product] not in chosen
+    }
+
+
+def _pairs(plan: Plan, index: dict[str, int]) -> NDArray[np.int64]:
+    """Return a number for each block and holder: the block's number times the products, plus that of the product."""
+    products = np.array([index[holder.product] for holder in plan.holders], np.int64)
+    numbers = np.repeat(np.arange(len(plan.blocks), dtype=np.int64), np.diff(plan.start))
+    found: NDArray[np.int64] = numbers * len(index) + products[plan.which]
+    return found
 
 
 def overlay(layer: Layer, own: Strip | None) -> tuple[bool, datetime, str, datetime]:

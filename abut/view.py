@@ -2,7 +2,8 @@
 
 A view says who holds each block at each step, and in which order holders are overlaid: own strip first if a product
 was asked for, then datatakes by their start, strips by theirs, the rank of the holder's tile, and the id. It reads no
-pixels. It stays right while the archive changes: `View.renewed` plans again from the ledgers as they are then.
+pixels. It stays right while the archive changes: `View.renewed` plans again from the ledgers as they are then. What a
+product held that was withdrawn since the view was planned is an error then, never nodata.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from abut.errors import BadRequestError, OlderVersionWarning
+from abut.errors import BadRequestError, MissingObjectError, OlderVersionWarning
 from abut.finding import Filter, Found, Query
 from abut.holdings import load_all, unsettled
 from abut.lattice import BlockRange
 from abut.newcomers import read_item
-from abut.planning import Plan, planned
+from abut.planning import Plan, planned, torn
 from abut.product import item_key
-from abut.steps import products_of, slot_of, steps_of
+from abut.steps import products_of, slot_of, solar_shift, steps_of
 from abut.versions import one_version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import timedelta
+
     from numpy.typing import NDArray
 
     from abut.archive import Archive
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from abut.steps import Grouping
     from abut.store import Store
     from abut.strips import Layer, Strip
+    from abut.versions import Version
 
 _EVERYTHING: Final = Filter()
 
@@ -50,6 +55,8 @@ def select(
     product: str | None = None,
     baseline: str | None = None,
     group: Grouping = "datatake",
+    shift: timedelta | None = None,
+    versions: Mapping[Strip, Version] | None = None,
 ) -> View:
     """Plan what a window of a zone is read from.
 
@@ -72,6 +79,11 @@ def select(
     group : {"datatake", "solar_day"}
         What makes a step in time. The solar day is that of the window's centre, as odc-stac counts it: UTC plus the
         whole hours of longitude / 15 degrees; within a day, datatakes are overlaid by their start.
+    shift : timedelta, optional
+        Solar time less UTC, for solar days that are not those of the window's centre: where several windows take part
+        in one request, their days have to be the same.
+    versions : mapping of Strip, optional
+        Versions of strips that were chosen elsewhere (`View.versions`): of these strips no other one is taken.
 
     Returns
     -------
@@ -92,17 +104,21 @@ def select(
     Warns
     -----
     OlderVersionWarning
-        If an older version of a strip has tiles in the window that the chosen one lacks, see `View.notes`.
+        If another version of a strip has tiles in the window that the chosen one lacks, see `View.notes`.
     """
     if group not in ("datatake", "solar_day"):
         raise BadRequestError(f"group {group!r} is neither 'datatake' nor 'solar_day'")
     asked = None if product is None else product.removesuffix(".SAFE")
-    found, notes = one_version(finder.find(archive, Query(window, period, wanted)), product=asked, baseline=baseline)
+    found, notes = one_version(
+        finder.find(archive, Query(window, period, wanted)), product=asked, baseline=baseline, versions=versions
+    )
     if notes:
         more = f" (and {len(notes) - 1} more, see View.notes)" if len(notes) > 1 else ""
         warnings.warn(f"{notes[0]}{more}", OlderVersionWarning, stacklevel=2)
     own = next((one.layer.strip for one in found if any(held.product == asked for held in one.chosen)), None)
-    steps = steps_of(found, window, group)
+    if group == "solar_day" and shift is None:
+        shift = solar_shift(window)
+    steps = steps_of(found, shift if group == "solar_day" else None)
     slots, plans, requests = [], [], []
     for step in steps:
         plan = planned(archive.store, step, window, own)
@@ -128,6 +144,10 @@ class View:
     _plans: tuple[Plan, ...] = field(repr=False)
     _requests: tuple[tuple[_Request, ...], ...] = field(repr=False)
     _own: Strip | None = field(repr=False)
+    _first: tuple[Plan, ...] = field(default=(), repr=False, compare=False)
+    """What was planned at first, if this is a newer plan."""
+    _torn: tuple[Mapping[int, str], ...] = field(default=(), repr=False, compare=False)
+    """For each step the numbers of blocks that lack what a product held at first that was withdrawn since."""
 
     @property
     def store(self) -> Store:
@@ -166,7 +186,17 @@ class View:
             If the block does not touch the window.
         IndexError
             If there is no such step.
+        MissingObjectError
+            If this is a newer plan, and a product that held the block at first was withdrawn since.
         """
+        if self._torn and self._torn[slot]:
+            row, column = self.blocks.position(block)
+            lost = self._torn[slot].get(row * self.blocks.shape[1] + column)
+            if lost is not None:
+                where = f"{self.zone.epsg}/{block.p}/{block.q}"
+                raise MissingObjectError(
+                    f"{self.store.url}: {lost}, of which block {where} was to be read, was withdrawn since; ask again"
+                )
         return self._plans[slot].parts(block)
 
     @property
@@ -179,17 +209,35 @@ class View:
             tuple(sorted(prefix for request in requests for prefix in request.prefixes)) for requests in self._requests
         )
 
+    @property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """For each step the ids of the products that were chosen and of those that hold blocks for them, sorted.
+
+        Other than `Slot.products` they stay the same while chosen products release blocks to each other.
+        """
+        return tuple(
+            tuple(
+                sorted({holder.product for holder in plan.holders}.union(*(request.products for request in requests)))
+            )
+            for plan, requests in zip(self._plans, self._requests, strict=True)
+        )
+
+    @property
+    def versions(self) -> dict[Strip, Version]:
+        """Which version of each strip was chosen."""
+        layers = (request.layer for requests in self._requests for request in requests)
+        return {layer.strip: layer.version for layer in layers}
+
     def gone(self) -> tuple[str, ...]:
         """Return the ids of products that were chosen and have been withdrawn since, sorted."""
         requests = [request for requests in self._requests for request in requests]
-        found = _found_again(self.store, requests)
-        live = {held.product for some in found.values() for one in some for held in one.chosen}
-        return tuple(sorted({name for request in requests for name in request.products} - live))
+        return tuple(sorted(_lost(_found_again(self.store, requests))))
 
     def renewed(self) -> View:
         """Plan again from the ledgers as they are now, for the products that were chosen then.
 
-        Products that were withdrawn meanwhile are left out, products that came are not added. Steps and their order
+        Products that were withdrawn meanwhile are left out, and `parts` of a block that they held is an error from
+        then on, unless a live product relies on them there. Products that came are not added. Steps and their order
         stay the same, and so does all but `Slot.products`. The answer equals this one if nothing changed.
 
         Raises
@@ -205,7 +253,10 @@ class View:
         slots = tuple(
             replace(slot, products=products_of(plan.holders)) for slot, plan in zip(self.slots, plans, strict=True)
         )
-        return replace(self, slots=slots, _plans=plans)
+        first, lost = self._first or self._plans, _lost(found)
+        chosen = {name for request in found for name in request.products}
+        holes = tuple(torn(then, now, chosen, lost) for then, now in zip(first, plans, strict=True))
+        return replace(self, slots=slots, _plans=plans, _first=first, _torn=holes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +272,12 @@ def _request(found: Found) -> _Request:
     return _Request(
         found.layer, tuple(held.product for held in found.chosen), tuple(held.prefix for held in found.chosen)
     )
+
+
+def _lost(found: Mapping[_Request, list[Found]]) -> set[str]:
+    """Return the ids of products that were asked for and are live no more."""
+    live = {held.product for some in found.values() for one in some for held in one.chosen}
+    return {name for request in found for name in request.products} - live
 
 
 def _found_again(store: Store, requests: list[_Request]) -> dict[_Request, list[Found]]:

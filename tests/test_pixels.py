@@ -144,14 +144,21 @@ def test_lost_objects_are_read_where_a_newer_plan_says(source: MemoryBlocks) -> 
     assert block_pixels(old, 0, B01, EAST) is not None
 
 
-def test_a_block_that_a_newer_plan_has_no_more_is_nodata() -> None:
+def test_a_block_that_a_newer_plan_has_no_more_is_an_error_not_nodata() -> None:
     """Of two holders one was pasted when the other was found to be gone; then both were withdrawn."""
     sparse = noise(B01, 1, share=0.5)
     both = empty().put(0, "a", WEST, {B01: sparse}).put(0, "b", WEST, {B01: sparse}).put(0, "a", EAST, {B01: sparse})
     obstore.delete(both.store.backend, both.parts(0, WEST)[1].key(B01))
     newer = replace(both, held={key: parts for key, parts in both.held.items() if key[1] == EAST})
-    found = read_bands(replace(both, later=(newer,)), WINDOW, [B01])[B01]
-    assert np.array_equal(found[0], overlaid({EAST: [sparse]}, WINDOW, 60))
+    old = replace(both, later=(newer,))
+    hole = f"block 32632/{WEST.p}/{WEST.q} of a, b is held by nobody any more"
+    with pytest.raises(MissingObjectError, match=hole):
+        read_bands(old, WINDOW, [B01])
+    with pytest.raises(MissingObjectError, match=hole):
+        block_pixels(old, 0, B01, WEST)
+    with pytest.raises(MissingObjectError, match=hole):
+        suppliers(old, 0, B01, WEST, WEST.bounds)
+    assert np.array_equal(read_bands(old, EAST.bounds, [B01])[B01][0], sparse)
 
 
 def test_memory_is_the_result_and_a_block_for_each_thread() -> None:
