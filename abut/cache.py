@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
+
+_CACHES: Final[weakref.WeakSet[Cache[Any]]] = weakref.WeakSet()
+"""All that are in use: what other threads were making when a process was forked will never be made in the child."""
 
 
 class Cache[T]:
@@ -27,7 +31,7 @@ class Cache[T]:
         self.limit = limit
         self._size = size
         self._clear()
-        os.register_at_fork(after_in_child=self._clear)  # what other threads were making will never be made there
+        _CACHES.add(self)
 
     def _clear(self) -> None:
         self._values: OrderedDict[Hashable, Future[T]] = OrderedDict()
@@ -77,3 +81,11 @@ class Cache[T]:
                     return
                 total -= self._sizes.pop(old)
                 del self._values[old]
+
+
+def _clear_all() -> None:
+    for cache in list(_CACHES):
+        cache._clear()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_clear_all)  # once: a hook is never taken back, and keeps what it refers to

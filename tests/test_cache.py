@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -61,6 +62,14 @@ def test_what_failed_is_tried_again() -> None:
     assert cache.get("key", lambda: "there") == "there"
     cache.forget("key")
     assert cache.get("key", lambda: "again") == "again"
+
+
+def test_a_cache_that_nobody_uses_is_no_longer_kept() -> None:
+    cache = Cache[str](100, len)
+    assert cache.get("key", lambda: "value") == "value"
+    kept = weakref.ref(cache)
+    del cache
+    assert kept() is None
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
