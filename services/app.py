@@ -165,7 +165,6 @@ def legacy_part(settings: Settings, archive: Archive) -> Part:
         title="Legacy tiles, bit for bit: /<product id>?format=safe or geotiff",
         app=create_legacy_app(archive, settings, access_of(settings)),
         rel=None,
-        item_links=lambda base: (ItemLink("alternate", f"{base}/legacy/{{id}}", "application/zip", "Legacy SAFE"),),
     )
 
 

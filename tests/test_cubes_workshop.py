@@ -158,8 +158,6 @@ def test_a_legacy_tile_comes_as_it_was_ingested(old_archive: Archive, tmp_path: 
         ):
             refused = client.get(path)
             assert (refused.status_code, reason in refused.json()["detail"]) == (status, True), refused.text
-        item = client.get(f"/stac/collections/sentinel-2-l1c/items/{name}").json()
-        assert f"http://testserver/legacy/{name}" in {link["href"] for link in item["links"]}
     assert list(tmp_path.iterdir()) == [], "nothing is left"
     with zipfile.ZipFile(io.BytesIO(answer.content)) as packed:
         (image,) = [one for one in packed.namelist() if one.endswith("_B01.tif") and "MSK" not in one]
