@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from abut.pixels import block_pixels, with_plans
 from abut.unusable import explained
 from abut.view_masks import supplied
 from abut.zone_layout import AXIS_BLOCKS, AxisChunk, BandChunk, MaskChunk, SourceChunk, zone_blocks
-from abut.zone_metadata import product_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from abut.lattice import Block, Zone
     from abut.store import Store
     from abut.zone_layout import Chunk, ZoneLayout
-
-UNNAMED: Final = -2
-"""In the array `source`: a product that the coordinate `product` does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +47,11 @@ class ZoneSource(BlockSource, Protocol):
 
     def counts(self, slot: int) -> NDArray[np.intp]:
         """Return how many holders each block of the zone has at a step; row 0 in the north."""
+        ...
+
+    @property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """Ids of the products of each step, for the coordinate ``product``."""
         ...
 
 
@@ -129,8 +130,9 @@ class ZoneChunks:
         Which arrays there are.
     store : Store
         The archive that the products are in, for masks.
-    products : tuple of str, optional
-        What the coordinate `product` names. Default: the products of the source.
+    first : ZoneSource, optional
+        The plan that the hierarchy tells of, where the source is a newer one: who holds blocks may change, not what
+        the arrays `product` and `source` say. Default: the source.
 
     Raises
     ------
@@ -138,21 +140,19 @@ class ZoneChunks:
         If the source is not one of the whole zone.
     """
 
-    def __init__(
-        self, source: ZoneSource, layout: ZoneLayout, store: Store, products: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, source: ZoneSource, layout: ZoneLayout, store: Store, first: ZoneSource | None = None) -> None:
         if source.slots and source.counts(0).shape != layout.blocks.shape:
             raise ValueError(f"a source of {source.counts(0).shape} blocks is not one of all of {layout.zone}")
         self.layout = layout
         self.store = store
         self.current = Current(source)
-        self._products = product_names(source.slots) if products is None else products  # plans change, this does not
+        self.first = source if first is None else first
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[ZoneChunks], tuple[Any, ...]]:
         """Pickle without lock and counts."""
-        return ZoneChunks, (self.current.source.plan, self.layout, self.store, self._products)
+        return ZoneChunks, (self.current.source.plan, self.layout, self.store, self.first)
 
     @property
     def counts(self) -> Counts:
@@ -235,12 +235,12 @@ class ZoneChunks:
         return held_blocks(self.current.source.plan, slot)
 
     def _source(self, chunk: SourceChunk) -> bytes:
-        names = {name: index for index, name in enumerate(self._products)}
-        plan, blocks = self.current.source.plan, self.layout.blocks
+        plan, blocks = self.first, self.layout.blocks
+        start = sum(len(some) for some in plan.named[: chunk.slot])
+        names = {name: start + index for index, name in enumerate(plan.named[chunk.slot])}
         table: NDArray[np.int32] = np.full((1, *blocks.shape), -1, np.int32)
         for block in held_blocks(plan, chunk.slot):
-            # A product that came to hold the block after the view was opened is none that the view names.
-            table[0][blocks.position(block)] = names.get(plan.parts(chunk.slot, block)[0].product, UNNAMED)
+            table[0][blocks.position(block)] = names[plan.parts(chunk.slot, block)[0].product]
         return encode_values(table)
 
 

@@ -37,7 +37,13 @@ _SUMMARY: Final = (
 )
 
 
-def documents(layout: ZoneLayout, slots: Sequence[Slot], profile: str, about: Mapping[str, Any]) -> dict[str, bytes]:
+def documents(
+    layout: ZoneLayout,
+    slots: Sequence[Slot],
+    profile: str,
+    about: Mapping[str, Any],
+    named: Sequence[Sequence[str]],
+) -> dict[str, bytes]:
     """Return all objects of the hierarchy but the chunks that are made on demand, by key.
 
     Parameters
@@ -50,6 +56,8 @@ def documents(layout: ZoneLayout, slots: Sequence[Slot], profile: str, about: Ma
         How bands are encoded.
     about : mapping
         What the root says of itself, JSON values.
+    named : sequence of sequence of str
+        Ids of the products of each step, for the coordinate ``product``.
 
     Returns
     -------
@@ -69,18 +77,13 @@ def documents(layout: ZoneLayout, slots: Sequence[Slot], profile: str, about: Ma
         _resolution(group, layout, resolution, slots, profile)
     if layout.resolution is None:
         _small(root, "time", *_as_stored(times(slots, ())["time"]))
-    _holders(root, layout, slots)
+    _holders(root, layout, named)
     with warnings.catch_warnings():
         # Consolidated metadata is an extension of Zarr v3, as the warning says; every reader named here knows it.
         warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
         for path in (*filter(None, layout.groups.values()), ""):
             zarr.consolidate_metadata(store, path=path or None)
     return {key: value.to_bytes() for key, value in objects.items()}
-
-
-def product_names(slots: Sequence[Slot]) -> tuple[str, ...]:
-    """Return the ids of all products, in the order of the coordinate ``product``: by step, then by id."""
-    return tuple(name for slot in slots for name in slot.products)
 
 
 def _resolution(group: zarr.Group, layout: ZoneLayout, resolution: int, slots: Sequence[Slot], profile: str) -> None:
@@ -122,10 +125,10 @@ def _resolution(group: zarr.Group, layout: ZoneLayout, resolution: int, slots: S
         )
 
 
-def _holders(root: zarr.Group, layout: ZoneLayout, slots: Sequence[Slot]) -> None:
+def _holders(root: zarr.Group, layout: ZoneLayout, named: Sequence[Sequence[str]]) -> None:
     """Declare who holds which block."""
-    names = product_names(slots)
-    steps = np.array([step for step, slot in enumerate(slots) for _ in slot.products], np.int32)
+    names = [name for some in named for name in some]
+    steps = np.array([step for step, some in enumerate(named) for _ in some], np.int32)
     north, east = block_centres(layout.blocks.bounds)
     _small(root, "product", ("product",), np.array(names, np.dtypes.StringDType()), {})
     _small(root, "product_step", ("product",), steps, {"long_name": "Step of each product, as index into time"})
@@ -134,7 +137,7 @@ def _holders(root: zarr.Group, layout: ZoneLayout, slots: Sequence[Slot]) -> Non
     rows, columns = layout.blocks.shape
     root.create_array(
         "source",
-        shape=(len(slots), rows, columns),
+        shape=(layout.steps, rows, columns),
         chunks=(1, rows, columns),
         dtype="int32",
         fill_value=-1,

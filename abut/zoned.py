@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from abut.lattice import Block
     from abut.layout import Band
     from abut.store import Store
+
+ABSENT: Final = -1
+"""In the array `source`: nobody holds the block."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -86,12 +89,21 @@ class Zoned:
         """
         row, column = zone_blocks(self.zone).position(block)
         index = int(self.source[slot, row, column])
-        return (ZonedPart(self.products[index], slot, row, column),) if index >= 0 else ()
+        return (ZonedPart(self.products[index], slot, row, column),) if index != ABSENT else ()
 
     def counts(self, slot: int) -> NDArray[np.intp]:
         """Return how many holders each block of the zone has at a step, 0 or 1; row 0 in the north."""
-        held: NDArray[np.intp] = (self.source[slot] >= 0).astype(np.intp)
+        held: NDArray[np.intp] = (self.source[slot] != ABSENT).astype(np.intp)
         return held
+
+    @property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """Ids of the products of each step."""
+        return tuple(slot.products for slot in self.slots)
+
+    def gone(self) -> tuple[str, ...]:
+        """Return nothing: what becomes of the products is nothing to it."""
+        return ()
 
     def renewed(self) -> Zoned:
         """Return the same: nothing in it changes."""
@@ -131,11 +143,22 @@ def open_zoned(url: str | os.PathLike[str]) -> Zoned:
         products = tuple(str(name) for name in _values(root, "product"))
         if source.shape[1:] != zone_blocks(zone).shape:
             raise InvalidArchiveError(f"{store.url}: {source.shape[1:]} blocks are not those of {zone}")
+        _require_named(source, _values(root, "product_step"), len(products), store.url)
         return Zoned(store, about["profile"], zone, _slots(root, bands, products), bands, about, products, source)
     except (KeyError, ValueError, TypeError) as error:
         if isinstance(error, InvalidArchiveError):
             raise
         raise InvalidArchiveError(f"{store.url}: not a zone-wide Zarr of abut ({error!r})") from error
+
+
+def _require_named(source: NDArray[np.int32], steps: NDArray[np.int32], products: int, url: str) -> None:
+    """See that the first holder of each block is a product of its step: a block is never taken for absent."""
+    if len(steps) != products:
+        raise InvalidArchiveError(f"{url}: product_step is of {len(steps)} products, product of {products}")
+    for step, table in enumerate(source):
+        for index in np.unique(table[table != ABSENT]).tolist():
+            if not 0 <= index < products or steps[index] != step:
+                raise InvalidArchiveError(f"{url}: source names product {index} at step {step}, which is none of it")
 
 
 def _slots(root: zarr.Group, bands: tuple[Band, ...], products: tuple[str, ...]) -> tuple[Slot, ...]:

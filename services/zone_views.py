@@ -237,7 +237,7 @@ class ZoneViews:
     def _made(self, place: Place, view: View, digest: str) -> Opened:
         layout = ZoneLayout(place.zone, len(view.slots))
         about = {"snapshot": f"{place.zone.epsg}/{place.period}@{digest}.zarr", "contents": digest}
-        static = documents(layout, view.slots, view.profile, about)
+        static = documents(layout, view.slots, view.profile, about, view.named)
         return Opened(view, digest, ZoneChunks(view, layout, view.store), static, datetime.now(UTC))
 
 

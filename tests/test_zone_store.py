@@ -19,7 +19,7 @@ from zarr.core.buffer import default_buffer_prototype
 
 import abut
 from abut.archive import create_archive
-from abut.codec import decode_block
+from abut.codec import decode_block, encode_values
 from abut.cube import Wish, make_cube
 from abut.errors import (
     BadRequestError,
@@ -51,7 +51,7 @@ from ingest.withdraw import withdraw
 from tests.pasted import pasted
 from tests.servers import web_server
 from tests.toy import CORNER
-from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, STATES, WINDOW, copied, make_archive, truth
+from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, STATES, WINDOW, copied, make_archive, rim_shots, truth
 
 if TYPE_CHECKING:
     from abut.archive import Archive
@@ -449,6 +449,43 @@ def test_a_digest_names_pixels_not_who_holds_them(changing: Archive) -> None:
     assert digest_of(view_of(archive)) not in {digest_of(first), digest_of(settled)}
 
 
+def test_what_a_digest_names_is_the_same_when_a_product_has_released_all_it_held(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path / "archive")
+    for shot in rim_shots():
+        ingest(archive, shot, threads=1)
+    before = view_of(archive)
+    settle(archive)
+    after = view_of(archive)
+    assert [len(some) for some in (before.holders(0), after.holders(0))] == [2, 1]
+    assert digest_of(after) == digest_of(before)
+    first, second = (ZoneStore.of(view, bands=(B01,)) for view in (before, after))
+    assert first.static == second.static
+    assert get(first, "source/c/0/0/0") == get(second, "source/c/0/0/0")
+    with xr.open_zarr(second, chunks=None) as root:
+        assert sorted(root["product"].values) == sorted(shot.id for shot in rim_shots())
+
+
+def test_a_run_that_was_interrupted_goes_on_after_a_product_has_released_all_it_held(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path / "archive")
+    for shot in rim_shots():
+        ingest(archive, shot, threads=1)
+    out, view = open_store(tmp_path / "zone.zarr", create=True), view_of(archive)
+
+    def stop(_: int) -> None:
+        if out.read("source/c/0/0/0") is not None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        materialise(view, out, bands=(B01,), threads=1, on_chunk=stop)
+    settle(archive)
+    materialise(view_of(archive), out, bands=(B01,))
+    zoned = open_zoned(out.url)
+    held = [block for block in BlockRange.around(rim_shots()[0].place) if view.parts(0, block)]
+    assert held
+    for block in held:
+        assert [part.product for part in zoned.parts(0, block)] == [part.product for part in view.parts(0, block)[:1]]
+
+
 # Materialised zones
 
 
@@ -539,6 +576,20 @@ def test_a_zone_wide_zarr_that_is_none_is_refused(
         open_zoned(out.url)
     (tmp_path / "zone.zarr" / "zarr.json").write_text(json.dumps({**document, "attributes": {}}))
     with pytest.raises(InvalidArchiveError, match="not a zone-wide Zarr"):
+        open_zoned(out.url)
+
+
+@pytest.mark.parametrize("index", [-2, 9])
+def test_a_zone_wide_zarr_whose_source_names_no_product_is_refused(
+    archives: dict[str, Archive], tmp_path: Path, index: int
+) -> None:
+    out = open_store(tmp_path / "zone.zarr", create=True)
+    view = view_of(archives["purged"], "2023-09")
+    materialise(view, out, bands=(B01,))
+    table = open_zoned(out.url).source.copy()
+    table[table == 0] = index
+    (tmp_path / "zone.zarr" / "source" / "c" / "0" / "0" / "0").write_bytes(encode_values(table))
+    with pytest.raises(InvalidArchiveError, match=f"source names product {index} at step 0"):
         open_zoned(out.url)
 
 

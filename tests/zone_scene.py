@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from abut.archive import create_archive, open_archive
-from abut.lattice import Bounds
+from abut.lattice import BlockRange, Bounds
 from abut.layout import BAND
+from abut.tiling import tile
 from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle
@@ -42,6 +43,20 @@ SHOTS: tuple[tuple[Shot, ...], ...] = (
 """Products by step."""
 BETWEEN = shot_days_later(5, "32TNQ")
 """Of a datatake between the two."""
+
+
+RIM = ("32TNQ", "32TPQ")
+"""Tiles of the products that `rim_shots` gives."""
+
+
+def rim_shots() -> tuple[Shot, ...]:
+    """Two products that see but a part of a block of both, so that one of them holds nothing once it is settled."""
+    left, right = (tile(name).footprint for name in RIM)
+    both = left.intersection(right)
+    assert both is not None
+    seen = both.intersection(BlockRange.around(both).block(2, 1).bounds)
+    assert seen is not None
+    return tuple(Shot(name, seen) for name in RIM)
 
 
 def truth(shots: Sequence[Shot]) -> list[Delivered]:
