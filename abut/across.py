@@ -186,7 +186,7 @@ def join(
     own: BlockSource | None = None,
     *,
     resampling: str = "nearest",
-    solar_day: bool = False,
+    shift: timedelta | None = None,
 ) -> Joined:
     """Find all zones that a target can be read from, and give them one time axis.
 
@@ -197,13 +197,13 @@ def join(
     bands : iterable of Band
         Bands that will be read.
     plan : callable
-        Returns the blocks of a window of a zone, such as `abut.view.select` does.
+        Returns the blocks of a window of a zone, such as `abut.view.select` does; called zone by zone in their order.
     own : BlockSource, optional
         Blocks of the target's own zone, if it is on the grid of one.
     resampling : str
         How other zones will be resampled.
-    solar_day : bool
-        Whether steps are solar days (that of the target's centre), not datatakes.
+    shift : timedelta, optional
+        Solar time less UTC, see `solar_shift`: steps are solar days, for `plan` too. Default: they are datatakes.
 
     Raises
     ------
@@ -213,6 +213,8 @@ def join(
         If the target reaches farther than can be projected.
     MixedBaselinesError
         If zones differ in offset or quantification value at a step.
+    ValueError
+        If a zone has two steps at one solar day.
     """
     if target.crs is None:
         raise BadRequestError(f"the GeoBox {target.boundingbox} has no coordinate system")
@@ -222,7 +224,7 @@ def join(
         for zone in zones_on(target)
         if (own is None or zone != own.zone) and (window := needed(target, zone, chosen, resampling)) is not None
     ]
-    aligned = align([*([] if own is None else [own]), *map(plan, windows)], solar_shift(target) if solar_day else None)
+    aligned = align([*([] if own is None else [own]), *map(plan, windows)], shift)
     others = aligned if own is None else aligned[1:]
     return Joined(
         None if own is None else aligned[0],

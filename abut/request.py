@@ -14,6 +14,7 @@ from abut.lattice import Bounds
 from abut.newcomers import read_item
 from abut.period import Period, parse_period
 from abut.reading import snapped_out
+from abut.steps import solar_shift
 from abut.view import select
 from abut.warp import REACH
 from abut.window import geobox_of, geobox_window
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from abut.blocks import BlockSource
     from abut.finding import Finder
     from abut.lattice import Zone
+    from abut.strips import Strip
+    from abut.versions import Version
     from abut.view import View
 
 _FILTERS: Final = ("baseline", "ids", "tiles", "max_cloud_cover", "relative_orbit", "datatake", "predicate", "cql2")
@@ -63,9 +66,10 @@ class Request:
         """Find out what a window is read from; errors as `abut.connection.Connection.tile`."""
         wish_of(self.options)  # whether all of it has a meaning, before anything is looked for
         outer, across = snapped_out(window), self.options.get("across")
-        own = self._select(outer, self.product)
-        others = self._others(outer) if across is None or across else []
-        source, neighbours = self._joined(own, others)
+        shift = solar_shift(outer) if self._by_day else None
+        own = self._select(outer, shift, product=self.product)
+        others = self._others(own, shift) if across is None or across else []
+        source, neighbours = self._joined(own, others, shift)
         if not source.slots:
             self._found_nothing(f"{outer.left} {outer.bottom} {outer.right} {outer.top} of {outer.zone}")
         return Plan(window, source, neighbours)
@@ -113,13 +117,24 @@ class Request:
     def joined(self, geobox: GeoBox) -> Joined:
         """Find out what a GeoBox that is not on the grid of a zone is read from."""
         from abut.across import join  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.across import solar_shift as shift_of  # noqa: PLC0415 - as above
 
         options, wish = self.options, wish_of(self.options)
         if options.get("resolution") is not None or options.get("across") is False:
             raise BadRequestError(
                 "a GeoBox that is not on the grid of a zone takes neither resolution nor across=False"
             )
-        joined = join(geobox, wish.bands, self._select, resampling=self._resampling, solar_day=self._by_day)
+        chosen: dict[Strip, Version] = {}
+
+        def plan(window: Bounds) -> View:
+            view = self._select(window, shift, versions=chosen)
+            chosen.update(view.versions)
+            return view
+
+        if geobox.crs is None:
+            raise BadRequestError(f"the GeoBox {geobox.boundingbox} has no coordinate system")
+        shift = shift_of(geobox) if self._by_day else None
+        joined = join(geobox, wish.bands, plan, resampling=self._resampling, shift=shift)
         if not joined.slots:
             self._found_nothing(f"{geobox.boundingbox.bbox} of {geobox.crs}")
         return joined
@@ -141,7 +156,14 @@ class Request:
             attributes={"archive": self.archive.store.url},
         )
 
-    def _select(self, window: Bounds, product: str | None = None) -> View:
+    def _select(
+        self,
+        window: Bounds,
+        shift: timedelta | None,
+        *,
+        product: str | None = None,
+        versions: Mapping[Strip, Version] | None = None,
+    ) -> View:
         return select(
             self.archive,
             self.finder,
@@ -151,16 +173,19 @@ class Request:
             product=product,
             baseline=self.options.get("baseline"),
             group=self.options.get("group", "datatake"),
+            shift=shift,
+            versions=versions,
         )
 
-    def _others(self, window: Bounds) -> list[View]:
-        """Plan the zones beside a window's that have something there, nearest first."""
-        found = []
-        for zone in neighbour_zones(window):
-            ground = self._needed(window, zone)
-            view = None if ground is None else self._select(ground)
+    def _others(self, own: View, shift: timedelta | None) -> list[View]:
+        """Plan the zones beside a view's that have something there, nearest first; versions are those chosen before."""
+        found, versions = [], own.versions
+        for zone in neighbour_zones(own.window):
+            ground = self._needed(own.window, zone)
+            view = None if ground is None else self._select(ground, shift, versions=versions)
             if view is not None and view.slots:
                 found.append(view)
+                versions |= view.versions
         return found
 
     def _needed(self, window: Bounds, zone: Zone) -> Bounds | None:
@@ -175,14 +200,15 @@ class Request:
         found = [ground for ground in grounds if ground is not None]
         return _around(found) if found else None
 
-    def _joined(self, own: View, others: Sequence[View]) -> tuple[BlockSource, tuple[Neighbour, ...]]:
+    def _joined(
+        self, own: View, others: Sequence[View], shift: timedelta | None
+    ) -> tuple[BlockSource, tuple[Neighbour, ...]]:
         """Give the zones of a request one time axis."""
         if not others:
             return own, ()
-        from abut.across import Neighbour, solar_shift  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.across import Neighbour  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
         from abut.timeline import align  # noqa: PLC0415 - only across zones
 
-        shift = solar_shift(geobox_of(own.window, 60)) if self._by_day else None
         first, *rest = align([own, *others], shift)
         return first, tuple(Neighbour(source, view.window) for source, view in zip(rest, others, strict=True))
 

@@ -22,14 +22,21 @@ type Grouping = Literal["datatake", "solar_day"]
 """What makes a step in time."""
 
 
-def steps_of(found: Iterable[Found], window: Bounds, group: Grouping) -> list[list[Found]]:
-    """Return layers in groups that each make a step in time, in their order."""
+def steps_of(found: Iterable[Found], shift: timedelta | None = None) -> list[list[Found]]:
+    """Return layers in groups that each make a step in time, in their order: datatakes, or solar days by their shift.
+
+    Parameters
+    ----------
+    found : iterable of Found
+        The layers.
+    shift : timedelta, optional
+        Solar time less UTC, see `solar_shift`. Default: steps are datatakes.
+    """
     starts: dict[str, datetime] = {}
     layers = list(found)
     for one in layers:
         datatake = one.layer.strip.datatake
         starts[datatake] = min(one.layer.time, starts.get(datatake, one.layer.time))
-    shift = _solar_shift(window) if group == "solar_day" else None
 
     def step(one: Found) -> tuple[date | datetime, str]:
         start = starts[one.layer.strip.datatake]
@@ -38,7 +45,7 @@ def steps_of(found: Iterable[Found], window: Bounds, group: Grouping) -> list[li
     return [list(some) for _, some in groupby(sorted(layers, key=lambda one: (*step(one), one.layer.name)), key=step)]
 
 
-def _solar_shift(window: Bounds) -> timedelta:
+def solar_shift(window: Bounds) -> timedelta:
     """Return solar time less UTC at the centre of a window, in whole hours towards UTC, as odc-stac has it."""
     from pyproj import Transformer  # noqa: PLC0415 - reading by datatakes needs no projection
 

@@ -62,7 +62,8 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
     sources : sequence of BlockSource
         One of each zone, the request's own first; their steps are datatakes, or solar days if `shift` is given.
     shift : timedelta, optional
-        Solar time less UTC, see `abut.across.solar_shift`: steps of the same solar day are one.
+        Solar time less UTC, see `abut.across.solar_shift`: steps of the same solar day are one. The steps of the
+        sources have to be solar days by the same shift.
 
     Returns
     -------
@@ -73,12 +74,22 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
     ------
     MixedBaselinesError
         If zones differ in offset or quantification value at a step.
+    ValueError
+        If a source has two steps of the same datatake or solar day.
     """
 
     def key(slot: Slot) -> Any:
         return slot.datatakes if shift is None else (slot.time + shift).date()
 
     own = [{key(slot): number for number, slot in enumerate(source.slots)} for source in sources]
+    for source, steps in zip(sources, own, strict=True):
+        if len(steps) < len(source.slots):
+            number, twice = next((n, slot) for n, slot in enumerate(source.slots) if steps[key(slot)] != n)
+            later = source.slots[steps[key(twice)]]
+            raise ValueError(
+                f"steps {number} ({twice.time.isoformat()}) and {steps[key(twice)]} ({later.time.isoformat()}) of "
+                f"{source.zone} are one: {key(twice)}"
+            )
     merged = {
         step: _merged(
             [(source, source.slots[steps[step]]) for source, steps in zip(sources, own, strict=True) if step in steps]

@@ -14,14 +14,22 @@ from abut.errors import BadRequestError
 from abut.metadata import version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
     from abut.finding import Found
     from abut.strips import Strip
 
+    type Version = tuple[tuple[int, ...], datetime]
+    """Baseline as numbers, and time of creation: `abut.strips.Layer.version`."""
+
 
 def one_version(
-    found: Iterable[Found], *, product: str | None = None, baseline: str | None = None
+    found: Iterable[Found],
+    *,
+    product: str | None = None,
+    baseline: str | None = None,
+    versions: Mapping[Strip, Version] | None = None,
 ) -> tuple[list[Found], tuple[str, ...]]:
     """Choose the version of each strip.
 
@@ -33,6 +41,8 @@ def one_version(
         A product that was asked for: of its strip, its own version is taken.
     baseline : str, optional
         Baseline such as ``05.11``; strips that have no such version are left out.
+    versions : mapping of Strip, optional
+        Versions that were chosen already, in another zone; strips that have other ones alone are left out.
 
     Returns
     -------
@@ -55,7 +65,11 @@ def one_version(
     kept: dict[str, Found] = {}
     notes = []
     for strip in sorted(strips, key=lambda strip: (strip.datatake, strip.start)):
-        chosen, note = _chosen(strip, strips[strip], product, wanted, baseline)
+        fixed = (versions or {}).get(strip)
+        if fixed is None:
+            chosen, note = _chosen(strip, strips[strip], product, wanted, baseline)
+        else:
+            chosen, note = _as_elsewhere(strip, strips[strip], product, fixed)
         kept |= {one.layer.name: one for one in chosen}
         notes += note
     return [kept[one.layer.name] for one in layers if one.layer.name in kept], tuple(notes)
@@ -70,16 +84,35 @@ def _chosen(
         return [], [f"{_name(strip)}: there is no baseline {baseline} here, but {has}"]
     own = [one for one in allowed if product is not None and any(held.product == product for held in one.chosen)]
     best = max(own or allowed, key=lambda one: one.layer.version).layer.version
-    newest = [one for one in allowed if one.layer.version == best]
+    return _of_version(strip, some, product, best)
+
+
+def _as_elsewhere(
+    strip: Strip, some: list[Found], product: str | None, fixed: Version
+) -> tuple[list[Found], list[str]]:
+    if any(one.layer.version == fixed for one in some):
+        return _of_version(strip, some, product, fixed)
+    tiles = ", ".join(sorted({held.tile.id for one in some for held in one.chosen}))
+    has = ", ".join(sorted({f"{one.layer.baseline}, made {_when(one.layer.created)}" for one in some}))
+    number = ".".join(f"{part:02d}" for part in fixed[0])
+    note = (
+        f"{_name(strip)}: {tiles} is there with baseline {has}, not with {number}, made {_when(fixed[1])}, as in "
+        "another zone; versions are not mixed"
+    )
+    return [], [note]
+
+
+def _of_version(strip: Strip, some: list[Found], product: str | None, best: Version) -> tuple[list[Found], list[str]]:
+    newest = [one for one in some if one.layer.version == best]
     chosen, notes = _without_doubles(strip, newest, product)
     tiles = {held.tile.id for one in chosen for held in one.chosen}
     for other in sorted(some, key=lambda one: (one.layer.version, one.layer.name)):
         lacking = sorted({held.tile.id for held in other.chosen} - tiles)
         if lacking and other.layer.version != best:
-            is_version = f"baseline {other.layer.baseline}, made {other.layer.created:%Y-%m-%dT%H:%M:%SZ},"
+            is_version = f"baseline {other.layer.baseline}, made {_when(other.layer.created)},"
             notes.append(
                 f"{_name(strip)}: {is_version} has {', '.join(lacking)}, which baseline {newest[0].layer.baseline}, "
-                f"made {best[1]:%Y-%m-%dT%H:%M:%SZ}, has not; versions are not mixed"
+                f"made {_when(best[1])}, has not; versions are not mixed"
             )
     return chosen, notes
 
@@ -105,7 +138,11 @@ def _without_doubles(strip: Strip, some: list[Found], product: str | None) -> tu
 
 
 def _name(strip: Strip) -> str:
-    return f"datatake {strip.datatake}, strip of {strip.start:%Y-%m-%dT%H:%M:%SZ}"
+    return f"datatake {strip.datatake}, strip of {_when(strip.start)}"
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _numbers(baseline: str) -> tuple[int, ...]:
