@@ -11,6 +11,7 @@ import numpy as np
 
 from abut.blocks import BlockSource
 from abut.codec import encode_block, encode_values
+from abut.errors import MissingObjectError
 from abut.lattice import BLOCK_SIZE
 from abut.pixels import block_pixels, with_plans
 from abut.unusable import explained
@@ -56,15 +57,24 @@ class ZoneSource(BlockSource, Protocol):
 
 
 class Current:
-    """The newest plan of a source, which all readers share: one of them plans again, the others get what it found."""
+    """The newest plan of a source, which all readers share: one of them plans again, the others get what it found.
 
-    def __init__(self, source: ZoneSource) -> None:
+    Parameters
+    ----------
+    source : ZoneSource
+        The newest plan.
+    first : ZoneSource
+        What was planned at first.
+    """
+
+    def __init__(self, source: ZoneSource, first: ZoneSource) -> None:
+        self.first = first
         self._source = source
         self._lock = threading.Lock()
 
-    def __reduce__(self) -> tuple[type[Current], tuple[ZoneSource]]:
-        """Pickle the plan without the lock."""
-        return Current, (self._source,)
+    def __reduce__(self) -> tuple[type[Current], tuple[ZoneSource, ZoneSource]]:
+        """Pickle the plans without the lock."""
+        return Current, (self._source, self.first)
 
     @property
     def source(self) -> Planned:
@@ -111,8 +121,21 @@ class Planned:
         return self.plan.slots
 
     def parts(self, slot: int, block: Block) -> tuple[Part, ...]:
-        """Holders of a block at a step, in the order in which they are overlaid: the first DN > 0 wins."""
-        return self.plan.parts(slot, block)
+        """Holders of a block at a step, in the order in which they are overlaid: the first DN > 0 wins.
+
+        Raises
+        ------
+        MissingObjectError
+            If a product that held the block when the zone was opened was withdrawn since, or nobody holds it any more.
+        """
+        parts, first = self.plan.parts(slot, block), self.current.first
+        if not parts and self.plan is not first and (held := first.parts(slot, block)):
+            where = f"{block.zone.epsg}/{block.p}/{block.q}"
+            names = ", ".join(part.product for part in held)
+            raise MissingObjectError(
+                f"{self.store.url}: block {where} of {names} is held by nobody any more; open again"
+            )
+        return parts
 
     def renewed(self) -> Planned:
         """Plan again, for all who share it."""
@@ -145,14 +168,13 @@ class ZoneChunks:
             raise ValueError(f"a source of {source.counts(0).shape} blocks is not one of all of {layout.zone}")
         self.layout = layout
         self.store = store
-        self.current = Current(source)
-        self.first = source if first is None else first
+        self.current = Current(source, source if first is None else first)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[ZoneChunks], tuple[Any, ...]]:
         """Pickle without lock and counts."""
-        return ZoneChunks, (self.current.source.plan, self.layout, self.store, self.first)
+        return ZoneChunks, (self.current.source.plan, self.layout, self.store, self.current.first)
 
     @property
     def counts(self) -> Counts:
@@ -161,16 +183,22 @@ class ZoneChunks:
             return Counts(**self._counts)
 
     def passing(self, chunk: BandChunk) -> tuple[ZoneSource, str] | None:
-        """Return the plan and the key of the object that is a chunk; None if it has no holder, or several."""
-        plan = self.current.source.plan
-        parts = plan.parts(chunk.slot, chunk.block)
-        return (plan, parts[0].key(chunk.band)) if len(parts) == 1 else None
+        """Return the plan and the key of the object that is a chunk; None if it has no holder, or several.
+
+        None too if a product was withdrawn: `make` then looks whether it came back, or says so.
+        """
+        source = self.current.source
+        try:
+            parts = source.parts(chunk.slot, chunk.block)
+        except MissingObjectError:
+            return None
+        return (source.plan, parts[0].key(chunk.band)) if len(parts) == 1 else None
 
     def held(self, chunk: Chunk) -> bool:
-        """Whether a chunk is there: axes are, blocks that somebody holds, and their masks."""
+        """Whether a chunk is there: axes are, blocks that somebody held when the zone was opened, and their masks."""
         if isinstance(chunk, AxisChunk | SourceChunk):
             return True
-        return bool(self.current.source.parts(chunk.slot, chunk.block))
+        return bool(self.current.first.parts(chunk.slot, chunk.block))
 
     def count(self, what: str) -> None:
         """Count a chunk: passed, merged, absent or masks."""
@@ -214,7 +242,7 @@ class ZoneChunks:
             return self._source(chunk)
         source = self.current.source
         if isinstance(chunk, MaskChunk):
-            if not source.parts(chunk.slot, chunk.block):
+            if not self.held(chunk):
                 self.count("absent")
                 return None
             self.count("masks")
@@ -231,11 +259,11 @@ class ZoneChunks:
         return encode_values(bounds.left + centres if chunk.axis == "x" else bounds.top - centres)
 
     def held_blocks(self, slot: int) -> Iterator[Block]:
-        """List the blocks that somebody holds at a step, row by row from the north."""
-        return held_blocks(self.current.source.plan, slot)
+        """List the blocks that somebody held at a step when the zone was opened, row by row from the north."""
+        return held_blocks(self.current.first, slot)
 
     def _source(self, chunk: SourceChunk) -> bytes:
-        plan, blocks = self.first, self.layout.blocks
+        plan, blocks = self.current.first, self.layout.blocks
         start = sum(len(some) for some in plan.named[: chunk.slot])
         names = {name: start + index for index, name in enumerate(plan.named[chunk.slot])}
         table: NDArray[np.int32] = np.full((1, *blocks.shape), -1, np.int32)

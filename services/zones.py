@@ -169,7 +169,11 @@ class _Zones:
             raise RefusedError(404, "there is no such object")
         if isinstance(chunk, BandChunk) and await self._streamed(asked, opened, chunk, scope, send):
             return
-        made = await self._in_thread(self._makers, partial(opened.chunks.make, chunk))
+        try:
+            made = await self._in_thread(self._makers, partial(opened.chunks.make, chunk))
+        except MissingObjectError:
+            await self._require_live(asked, opened)
+            raise
         if made is None:
             raise RefusedError(404, "nobody holds this block: all its pixels are nodata")
         await answer_object(_one(made, opened), _address(asked, opened, "block"), scope, send)
@@ -219,12 +223,16 @@ class _Zones:
             if await answer_object(self._objects, replace(address, key=key), scope, send):
                 opened.chunks.count("passed")
                 return True
-            if await self._in_thread(self._planners, opened.view.gone):
-                raise _gone(asked) if asked.digest else RefusedError(503, "products are being withdrawn; try again")
+            await self._require_live(asked, opened)
             renewed = await self._in_thread(self._planners, partial(opened.chunks.current.renew, plan))
             if renewed is plan:
                 break
         raise MissingObjectError(f"{opened.view.store.url}/{key}: no such object")
+
+    async def _require_live(self, asked: Asked, opened: Opened) -> None:
+        """Raise if products of a view were withdrawn."""
+        if await self._in_thread(self._planners, opened.view.gone):
+            raise _gone(asked) if asked.digest else RefusedError(503, "products are being withdrawn; try again")
 
     async def _in_thread[T](self, limiter: anyio.CapacityLimiter, work: Callable[[], T]) -> T:
         if self._waiting >= WAITING:

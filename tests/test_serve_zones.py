@@ -346,6 +346,21 @@ def test_a_product_that_was_ingested_anew_is_served_from_where_it_is_now(
     assert np.array_equal(decode_block(answer.content, 160), pasted(truth([lost]), block.bounds, B01))
 
 
+def test_merged_blocks_and_masks_of_a_product_that_was_withdrawn_are_gone(
+    changing: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zone_views, "FRESH", 3600.0)
+    zones, before = Zones(changing), view_of(changing)
+    path, lost = zones.snapshot(), SHOTS[1][0]
+    [block, *_] = [one for one in held(before, 1, 2) if lost.id in [part.product for part in before.parts(1, one)]]
+    withdraw(changing, lost.id)
+    assert sum(one.objects for one in purge(changing, grace=timedelta(0))) > 0
+    for array in ("r60m/b01", "r60m/b01_quality"):
+        for _ in range(2):
+            assert zones.ask(f"{path}/{LAYOUT.key(array, 1, block)}").status_code == 410
+            assert zones.ask(f"{PLAIN}/{LAYOUT.key(array, 1, block)}").status_code == 503
+
+
 def test_a_lost_object_is_an_error_never_fill(changing: Archive) -> None:
     zones, view = Zones(changing), view_of(changing)
     path = zones.snapshot()

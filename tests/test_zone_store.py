@@ -277,6 +277,35 @@ def test_a_product_that_was_ingested_anew_is_read_where_it_is_now(changing: Arch
     assert store.counts.passed == 1
 
 
+def test_blocks_of_a_product_that_was_withdrawn_are_errors_until_it_is_back(changing: Archive) -> None:
+    store, before = zone_store(changing.store.url, 32632, PERIOD), view_of(changing)
+    lost, other = SHOTS[1]
+    held = {block: [part.product for part in before.parts(1, block)] for block in BlockRange.around(CORNER)}
+    of_lost = [block for block, names in held.items() if lost.id in names]
+    keys = [store.chunks.layout.key("r60m/b01", 1, block) for block in of_lost]
+    mask = store.chunks.layout.key("r60m/b01_quality", 1, of_lost[0])
+    assert {len(held[block]) for block in of_lost} == {1, 2}
+    for one in (lost, other):
+        withdraw(changing, one.id)
+    assert sum(one.objects for one in purge(changing, grace=timedelta(0))) > 0
+    later = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own
+    for key in (*keys, *keys, mask):
+        with pytest.raises(MissingObjectError, match="withdrawn since"):
+            get(store, key)
+        assert asyncio.run(store.exists(key))
+    ingest(changing, other, threads=1)
+    for key in (*keys, mask):
+        with pytest.raises(MissingObjectError, match=f"{lost.id}, of which block .* was withdrawn since"):
+            get(store, key)
+    ingest(changing, lost, threads=1)
+    sent = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own
+    for reader in (store, sent, later):
+        for block, key in zip(of_lost, keys, strict=True):
+            data = get(reader, key)
+            assert data is not None
+            assert np.array_equal(decode_block(data, 160), pasted(truth(SHOTS[1]), block.bounds, B01))
+
+
 # The hierarchy
 
 
