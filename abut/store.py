@@ -91,20 +91,31 @@ class Store:
         ------
         MissingObjectError
             If there is none.
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached.
         """
-        try:
-            return bytes(obstore.get(self.backend, key).bytes())
-        except FileNotFoundError as error:
-            raise MissingObjectError(f"{self.url}/{key}: no such object") from error
+        where = f"{self.url}/{key}"
+        with explained(where):
+            try:
+                return bytes(obstore.get(self.backend, key).bytes())
+            except FileNotFoundError as error:
+                raise MissingObjectError(f"{where}: no such object") from error
 
     def read(self, key: str) -> Versioned | None:
-        """Return an object with its version, or None if there is none."""
-        try:
-            result = obstore.get(self.backend, key)
-        except FileNotFoundError:
-            return None
-        e_tag = result.meta["e_tag"]
-        data = bytes(result.bytes())
+        """Return an object with its version, or None if there is none.
+
+        Raises
+        ------
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached.
+        """
+        with explained(self.url):
+            try:
+                result = obstore.get(self.backend, key)
+            except FileNotFoundError:
+                return None
+            e_tag = result.meta["e_tag"]
+            data = bytes(result.bytes())
         return Versioned(data, version_of(data) if self.root else str(e_tag))
 
     def put_new(self, key: str, data: bytes) -> bool:
@@ -140,18 +151,26 @@ class Store:
         return str(result["e_tag"])
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """List the objects below a folder (without the temporary files of writers that died)."""
+        """List the objects below a folder (without the temporary files of writers that died).
+
+        Raises
+        ------
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached or lists nothing.
+        """
         self._require_more_than_reading()
         folder = prefix.rstrip("/") + "/" if prefix else None
-        for batch in obstore.list(self.backend, folder):
-            for meta in batch:
-                if not meta["path"].rpartition("/")[2].startswith(TEMPORARY):
-                    yield Entry(meta["path"], meta["size"], meta["last_modified"])
+        with explained(self.url):
+            for batch in obstore.list(self.backend, folder):
+                for meta in batch:
+                    if not meta["path"].rpartition("/")[2].startswith(TEMPORARY):
+                        yield Entry(meta["path"], meta["size"], meta["last_modified"])
 
     def children(self, prefix: str) -> tuple[list[str], list[Entry]]:
-        """List the folders and the objects directly below a folder."""
+        """List the folders and the objects directly below a folder; errors as `entries`."""
         self._require_more_than_reading()
-        found = obstore.list_with_delimiter(self.backend, prefix.rstrip("/") + "/")
+        with explained(self.url):
+            found = obstore.list_with_delimiter(self.backend, prefix.rstrip("/") + "/")
         objects = [
             Entry(meta["path"], meta["size"], meta["last_modified"])
             for meta in found["objects"]

@@ -28,7 +28,7 @@ _HINTS: Final = {
 
 @contextlib.contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Explain errors of the first request to a store.
+    """Explain errors of requests to a store; `abut.store.Store` does so for all that only read.
 
     Raises
     ------

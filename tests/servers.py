@@ -141,6 +141,25 @@ def forgetful_s3_server() -> Iterator[str]:
         server.server_close()
 
 
+@contextlib.contextmanager
+def refusing_server(status: int) -> Iterator[str]:
+    """A server that answers whatever is read with a status and nothing else."""
+
+    class Refusing(_Forgetful):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield _url(server)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def _url(server: ThreadingHTTPServer) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 

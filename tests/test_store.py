@@ -8,11 +8,20 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from obstore.store import S3Store
 
+from abut.archive import Archive
 from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStoreError
+from abut.finding import ArchiveFinder
+from abut.holdings import load_all
+from abut.newcomers import read_item
 from abut.store import Store, open_store, require_conditional_writes
+from abut.view import select
+from tests.servers import refusing_server
+from tests.toy import CORNER
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -125,3 +134,22 @@ def test_what_is_no_store_is_refused_by_name(tmp_path: Path) -> None:
         open_store(tmp_path / "nowhere")
     with pytest.raises(InvalidArchiveError, match="ftp://host/x"):
         open_store("ftp://host/x")
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_store_that_refuses_while_a_request_is_planned_is_said(status: int) -> None:
+    with refusing_server(status) as url:
+        backend = S3Store("b", endpoint=url, skip_signature=True, client_options={"allow_http": True}, region="x")
+        store = Store("s3://b/x", backend, None)
+        archive = Archive(store, "default", "")
+        uses: list[Callable[[], object]] = [
+            lambda: select(archive, ArchiveFinder(), CORNER),
+            lambda: load_all(store, ["32632.x"]),
+            lambda: read_item(store, "x"),
+            lambda: store.get("x"),
+            lambda: list(store.entries("")),
+        ]
+        for use in uses:
+            with pytest.raises(UnsupportedStoreError, match=rf"^s3://b/x.*(access is denied|{status})") as caught:
+                use()
+            assert "\n" not in str(caught.value)
