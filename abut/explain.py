@@ -8,6 +8,8 @@ those that were recorded at ingest.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,13 +18,16 @@ from pyproj import CRS
 
 from abut import product as products
 from abut.ground import outline_in, project
+from abut.holdings import hull_of
 from abut.lattice import BlockRange
 from abut.safe_cost import DECODED_PER_SECOND, Opened, SafeCost, covering, safe_cost
 from abut.threads import for_each
 from abut.window import snapped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from abut.blocks import BlockSource
     from abut.lattice import Block, Bounds, Zone
@@ -192,11 +197,9 @@ def explain(
     """
     if not reads:
         raise ValueError("nothing to explain: no zone is read")
-    uses = [_uses(read) for read in reads]
-    names = {use.product for one in uses for use in one}
-    names |= {name for read in reads for name in _seen(read)}
-    bands = sorted({band for one in uses for use in one for band in use.bands}, key=lambda band: band.index)
-    known = _known(store, sorted(names), bands)
+    together = list(dict.fromkeys(one.bands for read in reads for one in read.rectangles))
+    bands = sorted({band for some in together for band in some}, key=lambda band: band.index)
+    known = _known(store, sorted({name for read in reads for name in _seen(read)}), bands, together)
     rest, share = _beyond(window, reads, known)
     opened = list(_opened(reads[0], window, bands, known))
     for read in reads[1:] if share else ():
@@ -206,44 +209,39 @@ def explain(
         window=window,
         bands=tuple(band.name for band in bands),
         steps=len(reads[0].source.slots),
-        zones=tuple(_zone_read(read, used, known) for read, used in zip(reads, uses, strict=True)),
+        zones=tuple(_zone_read(read, known) for read in reads),
         planning_requests=planning_requests,
         reprojected=1.0 if resampled else share,
         from_safe=safe_cost(opened),
     )
 
 
-@dataclass(frozen=True, slots=True)
+def explain_nothing(window: Bounds, bands: Sequence[Band], planning_requests: int) -> Explanation:
+    """Say that nothing will be read, where no product was found and that is no error."""
+    return Explanation(
+        window=window,
+        bands=tuple(band.name for band in bands),
+        steps=0,
+        zones=(),
+        planning_requests=planning_requests,
+        reprojected=0.0,
+        from_safe=safe_cost([]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """What the record of a product says of the bands of a request."""
+    """What the record of a product says of the bands of a request: a few bytes for each block, as there may be many."""
 
     tile: Tile
-    sizes: Mapping[Band, Mapping[Block, int]]
+    total: int
+    """Bytes of all its blocks in all bands of the request."""
+    sizes: Mapping[tuple[Band, ...], NDArray[np.uint32]]
+    """For bands that are read together the bytes of each block of the hull; row 0 in the north."""
 
-    def size(self, bands: Iterable[Band], block: Block) -> int:
+    def size(self, bands: tuple[Band, ...], block: Block) -> int:
         """Bytes of the objects of a block."""
-        return sum(self.sizes[band][block] for band in bands)
-
-
-@dataclass(frozen=True, slots=True)
-class _Use:
-    """A block that is read of a product at a step."""
-
-    product: str
-    block: Block
-    slot: int
-    bands: tuple[Band, ...]
-    certain: bool
-
-
-def _uses(read: Read) -> list[_Use]:
-    return [
-        _Use(part.product, block, slot, one.bands, read.certain and number == 0)
-        for one in read.rectangles
-        for block in BlockRange.around(one.ground)
-        for slot in range(len(read.source.slots))
-        for number, part in enumerate(read.source.parts(slot, block))
-    ]
+        return int(self.sizes[bands][hull_of(self.tile).position(block)])
 
 
 def _seen(read: Read) -> Iterator[str]:
@@ -251,31 +249,52 @@ def _seen(read: Read) -> Iterator[str]:
         yield from slot.products
 
 
-def _known(store: Store, names: Sequence[str], bands: Sequence[Band]) -> dict[str, _Known]:
+def _known(
+    store: Store, names: Sequence[str], bands: Sequence[Band], together: Sequence[tuple[Band, ...]]
+) -> dict[str, _Known]:
     known: dict[str, _Known] = {}
 
     def load(name: str) -> None:
         record = products.load(store, name).record
-        sizes = {band: record.bands[band.name].blocks for band in bands}
-        known[name] = _Known(
-            record.tile, {band: {block: one.size for block, one in some.items()} for band, some in sizes.items()}
-        )
+        hull = hull_of(record.tile)
+        sizes = {some: np.zeros(hull.shape, np.uint32) for some in together}
+        total = 0
+        for band in bands:
+            mine = [array for some, array in sizes.items() if band in some]
+            for block, one in record.bands[band.name].blocks.items():
+                total += one.size
+                for array in mine:
+                    array[hull.position(block)] += one.size
+        known[name] = _Known(record.tile, total, sizes)
 
     for_each(names, load, _LOCAL_THREADS if store.root else _REMOTE_THREADS)
     return known
 
 
-def _zone_read(read: Read, uses: Sequence[_Use], known: Mapping[str, _Known]) -> ZoneRead:
-    least = [use for use in uses if use.certain]
+def _zone_read(read: Read, known: Mapping[str, _Known]) -> ZoneRead:
+    """Add up block by block: nothing is kept of a block but whether it is read."""
+    names: set[str] = set()
+    held: dict[Block, int] = {}  # steps as bits
+    least, most, least_bytes, most_bytes = 0, 0, 0, 0
+    for one in read.rectangles:
+        for block in BlockRange.around(one.ground):
+            for slot in range(len(read.source.slots)):
+                for number, part in enumerate(read.source.parts(slot, block)):
+                    names.add(part.product)
+                    held[block] = held.get(block, 0) | 1 << slot
+                    size = known[part.product].size(one.bands, block)
+                    most, most_bytes = most + len(one.bands), most_bytes + size
+                    if read.certain and number == 0:
+                        least, least_bytes = least + len(one.bands), least_bytes + size
     return ZoneRead(
         zone=str(read.source.zone),
-        products=tuple(sorted({use.product for use in uses})),
-        steps=len({use.slot for use in uses}),
-        blocks=len({(use.slot, use.block) for use in uses}),
-        least_objects=sum(len(use.bands) for use in least),
-        most_objects=sum(len(use.bands) for use in uses),
-        least_bytes=sum(known[use.product].size(use.bands, use.block) for use in least),
-        most_bytes=sum(known[use.product].size(use.bands, use.block) for use in uses),
+        products=tuple(sorted(names)),
+        steps=reduce(or_, held.values(), 0).bit_count(),
+        blocks=sum(steps.bit_count() for steps in held.values()),
+        least_objects=least,
+        most_objects=most,
+        least_bytes=least_bytes,
+        most_bytes=most_bytes,
     )
 
 
@@ -289,8 +308,7 @@ def _opened(read: Read, window: Bounds, bands: Sequence[Band], known: Mapping[st
             covers[tiles] = covering(window, tiles)
         for one in here:
             if one.tile in covers[tiles]:
-                size = sum(sum(sizes.values()) for sizes in one.sizes.values())
-                yield Opened(one.tile, window, tuple(bands), size, read.source.profile)
+                yield Opened(one.tile, window, tuple(bands), one.total, read.source.profile)
 
 
 def _beyond(window: Bounds, reads: Sequence[Read], known: Mapping[str, _Known]) -> tuple[Any, float]:
