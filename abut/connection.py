@@ -88,8 +88,6 @@ class Connection:
         found = named_tile(tile) if isinstance(tile, str) else tile
         window = tile_window(found, buffer)
         about = {"tile": found.id, "buffer": (window.width - found.footprint.width) // 2}
-        if buffer == 0 and options.get("across") is None:
-            options["across"] = False  # the tile's own zone has all of it
         return self._cube(window, options, about)
 
     def cube(

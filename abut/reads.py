@@ -9,9 +9,10 @@ import numpy as np
 
 from abut.asked import wish_of
 from abut.counted import counted
-from abut.explain import Read, Rectangle, explain
+from abut.errors import NoDataError
+from abut.explain import Read, Rectangle, explain, explain_nothing
 from abut.finding_api import ApiFinder
-from abut.ground import ground_in
+from abut.ground import ground_in, zones_on
 from abut.lattice import RESOLUTIONS, Bounds
 from abut.reading import snapped_out
 from abut.request import Request
@@ -34,24 +35,31 @@ def explain_request(
     connection: Connection, ground: Bounds | GeoBox, product: str | None, options: Options
 ) -> Explanation:
     """Say what reading the bands of some ground will cost, see `abut.connection.Connection.explain`."""
-    wish, resampling = wish_of(options), options.get("resampling", "nearest")
     store, count = counted(connection.archive.store)
     finder = connection.finder
     if isinstance(finder, ApiFinder):
         finder = replace(finder, on_request=count.add)
     request = Request(replace(connection.archive, store=store), finder, options, product)
+    native = None if isinstance(ground, Bounds) else request.native(ground)
+    if native is not None:
+        request, ground = native
+    wish, resampling = wish_of(request.options), options.get("resampling", "nearest")
     if isinstance(ground, Bounds):
         plan = request.plan(ground)
         reads = reads_of(plan.source, plan.neighbours, ground, wish, resampling)
         return explain(connection.archive.store, reads, ground, planning_requests=count.requests)
     joined = request.joined(ground)
+    around = next((found for zone in zones_on(ground) if (found := ground_in(zone, ground)) is not None), None)
+    if around is None:
+        raise NoDataError(f"no zone has tiles on the ground of {ground.boundingbox.bbox} of {ground.crs}")
+    if not joined.neighbours:
+        return explain_nothing(around, wish.bands, count.requests)
     reads = [
         Read(one.source, tuple(_rectangles(one, [(ground, wish.bands)], resampling)), certain=number == 0)
         for number, one in enumerate(joined.neighbours)
     ]
-    around = ground_in(joined.neighbours[0].source.zone, ground)
-    assert around is not None  # noqa: S101 - it has products there
-    return explain(connection.archive.store, reads, around, planning_requests=count.requests, resampled=True)
+    first = ground_in(joined.neighbours[0].source.zone, ground) or around
+    return explain(connection.archive.store, reads, first, planning_requests=count.requests, resampled=True)
 
 
 def reads_of(

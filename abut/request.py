@@ -15,6 +15,7 @@ from abut.newcomers import read_item
 from abut.period import Period, parse_period
 from abut.reading import snapped_out
 from abut.steps import solar_shift
+from abut.tiling import tiles_touching
 from abut.view import select
 from abut.warp import REACH
 from abut.window import geobox_of, geobox_window
@@ -65,10 +66,10 @@ class Request:
     def plan(self, window: Bounds) -> Plan:
         """Find out what a window is read from; errors as `abut.connection.Connection.tile`."""
         wish_of(self.options)  # whether all of it has a meaning, before anything is looked for
-        outer, across = snapped_out(window), self.options.get("across")
+        outer = snapped_out(window)
         shift = solar_shift(outer) if self._by_day else None
         own = self._select(outer, shift, product=self.product)
-        others = self._others(own, shift) if across is None or across else []
+        others = self._others(own, shift) if self._takes_others(window) else []
         source, neighbours = self._joined(own, others, shift)
         if not source.slots:
             self._found_nothing(f"{outer.left} {outer.bottom} {outer.right} {outer.top} of {outer.zone}")
@@ -94,14 +95,27 @@ class Request:
 
     def on_geobox(self, geobox: GeoBox) -> xr.Dataset | xr.DataTree:
         """Return exactly the pixels of a GeoBox."""
+        found = self.native(geobox)
+        if found is None:
+            return self._projected(geobox)
+        request, window = found
+        return request.cube(window, {})
+
+    def native(self, geobox: GeoBox) -> tuple[Request, Bounds] | None:
+        """Return the request that reads a GeoBox on the grid of a zone, and the window; None for any other GeoBox."""
         window = geobox_window(geobox)
         if window is None:
-            return self._projected(geobox)
+            return None
         size, asked = int(geobox.affine.a), self.options.get("resolution")
         if asked not in (None, size):
             raise BadRequestError(f"resolution {asked} is not the GeoBox's, which is {size}")
         options: Options = {**self.options, "resolution": size}
-        return Request(self.archive, self.finder, options, self.product).cube(window, {})
+        return Request(self.archive, self.finder, options, self.product), window
+
+    def _takes_others(self, window: Bounds) -> bool:
+        """Whether other zones may fill a window: by default all but that of a tile, of which its zone has all."""
+        across = self.options.get("across")
+        return all(tile.footprint != window for tile in tiles_touching(window)) if across is None else bool(across)
 
     @property
     def _resampling(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,14 @@ import pytest
 from abut.archive import create_archive
 from abut.connection import Connection, connect
 from abut.counted import counted
-from abut.errors import NoDataError
-from abut.explain import Read, Rectangle, explain
+from abut.errors import BadRequestError, NoDataError
+from abut.explain import Read, Rectangle, _known, explain
 from abut.ground import ground_in
 from abut.lattice import BlockRange, Bounds, Zone
 from abut.layout import BAND, BANDS
 from abut.safe_cost import DECODED_PER_SECOND, Opened, covering, safe_cost
 from abut.tiling import tile, tiles_touching
-from abut.window import bbox_geobox, bbox_window, tile_window
+from abut.window import bbox_geobox, bbox_window, geobox_of, tile_window
 from ingest.ingest import ingest
 from tests.toy import ToySource
 
@@ -172,6 +173,67 @@ def test_of_pixels_in_any_coordinate_system_all_is_reprojected(border: Archive) 
     nearest = "T32TQM" if found.zones[0].zone == "EPSG:32632" else "T33TUG"
     objects = sum(number for key, number in read.items() if nearest in key)
     assert objects == found.zones[0].least_objects == found.zones[0].most_objects
+
+
+def test_a_geobox_on_the_grid_of_a_zone_is_explained_as_the_window_that_is_read(border: Archive) -> None:
+    """All of it used to be called reprojected, and the zones' order another one."""
+    geobox = geobox_of(BORDER, 60)
+    found = connect(border.store.url).explain(geobox, bands="B01,B09")
+    connection, count = watched(border)
+    connection.cube(geobox=geobox, bands="B01,B09")
+    read = blocks_read(count)
+    assert found == connect(border.store.url).explain(BORDER, bands="B01,B09", resolution=60)
+    assert found.window == BORDER
+    assert found.reprojected < 1
+    assert found.zones[0].least_objects == sum("T32TQM" in key for key in read)
+    assert found.least_requests <= count.requests <= found.most_requests
+    with pytest.raises(BadRequestError, match="resolution 20 is not the GeoBox's, which is 60"):
+        connection.explain(geobox, resolution=20)
+
+
+def test_no_product_at_all_is_explained_where_an_empty_cube_will_do(border: Archive) -> None:
+    connection = connect(border.store.url)
+    europe = bbox_geobox((BORDER.left, BORDER.bottom, BORDER.right, BORDER.top), 32632, "EPSG:3035", 60)
+    for ground in (BORDER, geobox_of(BORDER, 60), europe):
+        found = connection.explain(ground, bands="B01", datetime="2001", empty=True)
+        assert (found.steps, found.most_bytes, found.reprojected, found.bands) == (0, 0, 0.0, ("B01",))
+        assert found.most_requests == found.planning_requests > 0
+        assert found.to_dict()["products"] == []
+        with pytest.raises(NoDataError):
+            connection.explain(ground, bands="B01", datetime="2001")
+
+
+def test_a_tile_without_buffer_is_read_and_explained_without_other_zones(border: Archive) -> None:
+    """Whoever asks: by its name, by its window, or for its cost."""
+    found = connect(border.store.url).explain(tile_window("32TQM"), bands="B01")
+    assert [zone.zone for zone in found.zones] == ["EPSG:32632"]
+    for ask in ("tile", "window"):
+        connection, count = watched(border)
+        cube = (
+            connection.tile("32TQM", bands="B01")
+            if ask == "tile"
+            else connection.cube(window=tile_window("32TQM"), bands="B01")
+        )
+        assert "provenance" not in cube["r60m"]
+        assert found.least_requests == found.most_requests == count.requests
+    wider = connect(border.store.url).explain(tile_window("32TQM", 60), bands="B01")
+    told = connect(border.store.url).explain(tile_window("32TQM"), bands="B01", across=True)
+    assert len(wider.zones) == len(told.zones) == 2
+
+
+def test_what_is_known_of_a_product_takes_a_few_bytes_for_each_block(old_archive: Archive) -> None:
+    """Sizes block by block and band by band took 224 kB of each product, of which there may be thousands."""
+    names = old_archive.product_ids()
+    known = _known(old_archive.store, names, BANDS, [BANDS])
+    assert len(pickle.dumps([{**one.sizes} for one in known.values()])) < 1_000 + 1_000 * len(names)
+    for name in names:
+        record = old_archive.product(name).record
+        blocks = record.bands["B02"].blocks
+        assert known[name].sizes[BANDS].nbytes <= 4 * 169
+        assert known[name].total == sum(one.size for band in record.bands.values() for one in band.blocks.values())
+        for block in blocks:
+            every = sum(record.bands[band.name].blocks[block].size for band in BANDS)
+            assert known[name].size(BANDS, block) == every
 
 
 def test_within_the_own_zone_nothing_is_reprojected(border: Archive) -> None:
