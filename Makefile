@@ -20,7 +20,7 @@ equality: setup ## Certificate of equality for your own products: SAFE="a b ..."
 	@$(PY) -m cli.main equality --out "$(EQUALITY_OUT)" $(SAFE)
 
 test: setup ## Run the tests
-	@$(PY) -m pytest -q -n 2 --dist loadfile tests
+	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 25 tests
 
 interop: setup ## Other people's readers read a re-created SAFE as the original
 	@tests/interop/run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +24,36 @@ if TYPE_CHECKING:
 
 
 pytest_plugins = ["tests.postgres"]
+
+LONGEST = (
+    "test_archive_lattice.py",
+    "test_demo.py",
+    "test_verify.py",
+    "test_equality.py",
+    "test_archive_families.py",
+    "test_protocol_model.py",
+    "test_schemathesis.py",
+    "test_stac_api_validator.py",
+    "test_cube_safe.py",
+    "test_export.py",
+    "test_killed.py",
+    "test_parallel.py",
+    "test_s3.py",
+    "test_fuzz.py",
+    "test_serve.py",
+    "test_stac_links.py",
+    "test_cube_runner.py",
+    "test_zone_safe.py",
+    "test_stock_clients.py",
+)
+"""Files that take minutes; two workers are busy to the end if they start with these."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first, then those of many tests."""
+    counts = Counter(item.path for item in items)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: (place.get(item.path.name, len(place)), -counts[item.path], str(item.path)))
 
 
 def shared_data() -> Path:
