@@ -10,6 +10,7 @@ from abut.cube import LIMIT, Wish
 from abut.errors import BadRequestError
 from abut.finding import Filter
 from abut.layout import BAND, BANDS, Band
+from abut.messages import quoted
 from abut.metadata import version
 from abut.warp import REACH
 
@@ -86,7 +87,10 @@ def parse_bands(bands: Iterable[str | Band] | str | None) -> tuple[Band, ...]:
     """
     if bands is None:
         return BANDS
-    names = bands.split(",") if isinstance(bands, str) else list(bands)
+    try:
+        names = bands.split(",") if isinstance(bands, str) else list(bands)
+    except TypeError:
+        raise BadRequestError(f"bands {quoted(bands)} is not a text such as B02,B8A, or a list of such names") from None
     chosen = {name if isinstance(name, Band) else _band(name) for name in names}
     if not chosen:
         raise BadRequestError(f"bands {bands!r} names no band")
@@ -135,6 +139,8 @@ def limit_of(options: Options) -> int | None:
 
 
 def _band(name: str) -> Band:
+    if not isinstance(name, str):
+        raise BadRequestError(f"{quoted(name)} is not a band; there are {', '.join(BAND)}")
     wanted = name.strip()
     if wanted.upper() in BAND:
         return BAND[wanted.upper()]

@@ -15,7 +15,7 @@ from abut.period import parse_period
 from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import xarray as xr
 
@@ -36,6 +36,8 @@ _KEYWORDS: Final = {
     "cloud": "max_cloud_cover",
     "orbit": "relative_orbit",
 }
+_LARGEST: Final = 10**18
+"""Numbers above have no meaning anywhere."""
 _PLACES: Final = ("tile", "bbox", "geometry")
 _EXAMPLE: Final = "W,S,E,N, such as 10,46,11,47"
 
@@ -107,17 +109,54 @@ def asked_of(given: Mapping[str, Any], prefix: str = "") -> Asked:
     for name in said:
         if name not in INPUTS:
             raise BadRequestError(f"{prefix}{name} is nothing that can be asked for; there are {', '.join(INPUTS)}")
+    _require_types(said, prefix)
     _require_sense(said, prefix)
     options: Any = {keyword: said[name] for name, keyword in _KEYWORDS.items() if name in said}
     resolution = options.get("resolution")
     if isinstance(resolution, float) and resolution.is_integer():
         options["resolution"] = int(resolution)
-    buffer = _metres(said.get("buffer", 0))
+    buffer = _metres(said.get("buffer", 0), prefix)
     window = _window(said, buffer, prefix)
     asked = Asked(said.get("tile"), buffer, window, _geobox(said, window, options, prefix), options)
     wish_of(asked.options)
     parse_period(asked.options.get("datetime"))
     return asked
+
+
+def _require_types(said: Mapping[str, Any], prefix: str) -> None:
+    for names, is_one, what in _TYPES:
+        for name in names:
+            if name in said and not is_one(said[name]):
+                raise BadRequestError(f"{prefix}{name} {quoted(said[name])} is not {what}")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_switch(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) > _LARGEST
+
+
+def _is_text_or_texts(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list | tuple) and all(isinstance(one, str) for one in value))
+
+
+def _is_system(value: Any) -> bool:
+    return not isinstance(value, int) or _is_number(value)
+
+
+_TYPES: Final[tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...]] = (
+    (("tile", "group", "baseline", "resampling"), _is_text, "a text"),
+    (("resolution", "cloud", "orbit"), _is_number, "a number"),
+    (("reflectance", "masks", "angles", "across"), _is_switch, "true or false"),
+    (("bands",), _is_text_or_texts, "a text such as B02,B8A, or a list of such names"),
+    (("crs", "to"), _is_system, "a coordinate system"),
+)
 
 
 def _require_sense(said: Mapping[str, Any], prefix: str) -> None:
@@ -155,15 +194,19 @@ def _geobox(said: Mapping[str, Any], window: Bounds, options: Any, prefix: str) 
     return bbox_geobox(edges, window.zone.epsg, said["to"], resolution)
 
 
-def _metres(value: Any) -> float:
-    return parse_length(value) if isinstance(value, str) else float(value)
+def _metres(value: Any, prefix: str) -> float:
+    if isinstance(value, str):
+        return parse_length(value)
+    if not _is_number(value):
+        raise BadRequestError(f"{prefix}buffer {quoted(value)} is not a length such as 10km, or a number of metres")
+    return float(value)
 
 
 def _numbers(value: Any, prefix: str) -> list[float]:
     parts = re.split(r"[,\s]+", value.strip()) if isinstance(value, str) else value
     try:
         return [float(part) for part in parts]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise BadRequestError(f"{prefix}bbox {quoted(value)} is not {_EXAMPLE}") from None
 
 

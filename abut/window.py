@@ -17,7 +17,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError
 from shapely.geometry import shape
 
-from abut.errors import InvalidWindowError
+from abut.errors import InvalidTileError, InvalidWindowError
 from abut.ground import ground_in, neighbour_zones, project, zone_of, zones_on
 from abut.lattice import GRID_STEP, RESOLUTIONS, Bounds, Zone
 from abut.messages import quoted
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_BUFFER",
+    "MAX_PIXELS",
     "MAX_SIDE",
     "bbox_geobox",
     "bbox_window",
@@ -49,8 +50,13 @@ MAX_BUFFER: Final = 100_000
 MAX_SIDE: Final = 2_000_000
 """Largest side of a window in metres: beyond, the projection of one zone is no map of the ground any more."""
 
+MAX_PIXELS: Final = 10_000_000
+"""Most pixels that a side of a GeoBox has."""
+
 _EDGE_POINTS: Final = 1024
 _GLOBE: Final = 360.0
+_EXACT: Final = 2.0**53
+"""Whole numbers up to here are floats."""
 
 
 def tile_window(tile_id: Tile | str, buffer: float = 0, *, limit: float = MAX_BUFFER) -> Bounds:
@@ -72,8 +78,11 @@ def tile_window(tile_id: Tile | str, buffer: float = 0, *, limit: float = MAX_BU
     InvalidWindowError
         If the buffer is negative, no number, or above the limit.
     """
-    if not (math.isfinite(buffer) and 0 <= buffer <= limit):
-        raise InvalidWindowError(f"buffer {buffer:g} m is not between 0 and {limit:,.0f} m")
+    if not (_is_number(buffer) and 0 <= buffer <= limit):
+        shown = f"{buffer:g}" if isinstance(buffer, float) or _is_number(buffer) else quoted(buffer)
+        raise InvalidWindowError(f"buffer {shown} m is not between 0 and {limit:,.0f} m")
+    if not isinstance(tile_id, str | Tile):
+        raise InvalidTileError(f"{quoted(tile_id)} is not the id of a tile, such as 32TNM")
     found = tile(tile_id) if isinstance(tile_id, str) else tile_id
     return found.footprint.buffered(math.ceil(buffer / GRID_STEP) * GRID_STEP)
 
@@ -127,7 +136,7 @@ def geometry_window(geometry: Mapping[str, Any], crs: Any = "EPSG:4326", zone: Z
     try:
         made = shape(geometry.get("geometry", geometry))
         points = shapely.get_coordinates(made)
-    except (AttributeError, KeyError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, shapely.errors.ShapelyError) as error:
         raise InvalidWindowError(f"{what} is not GeoJSON: {error}") from error
     if not len(points) or not np.isfinite(points).all():
         raise InvalidWindowError(f"{what} is empty")
@@ -202,21 +211,27 @@ def bbox_geobox(bbox: Sequence[float], crs: Any, target: Any, resolution: float)
     Raises
     ------
     InvalidWindowError
-        As `bbox_window`, or if the pixel size is not positive.
+        As `bbox_window`, or if the pixel size is not positive, or so small that there were too many pixels.
     """
     from affine import Affine  # noqa: PLC0415 - comes with odc-geo, an extra
     from odc.geo.geobox import GeoBox  # noqa: PLC0415 - an extra
 
-    if not (math.isfinite(resolution) and resolution > 0):
-        raise InvalidWindowError(f"resolution {resolution:g} is not positive")
+    if not (_is_number(resolution) and resolution > 0):
+        raise InvalidWindowError(f"resolution {quoted(resolution)} is not a positive number")
     source, system = _system(crs), _system(target)
     x, y = _edges(*_box(bbox, source))
     if source != system:
         x, y = project(source, system, x, y)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise InvalidWindowError(f"bbox {quoted(list(bbox))} reaches beyond what {quoted(str(target))} shows")
-    left, top = math.floor(x.min() / resolution), math.ceil(y.max() / resolution)
-    columns, rows = math.ceil(x.max() / resolution) - left, top - math.floor(y.min() / resolution)
+    west, south, east, north = (float(edge) / resolution for edge in (x.min(), y.min(), x.max(), y.max()))
+    if max(east - west, north - south) > MAX_PIXELS or max(map(abs, (west, south, east, north))) > _EXACT:
+        raise InvalidWindowError(
+            f"resolution {quoted(resolution)} makes {east - west:.3g} x {north - south:.3g} pixels; a side has at most "
+            f"{MAX_PIXELS:,}"
+        )
+    left, top = math.floor(west), math.ceil(north)
+    columns, rows = math.ceil(east) - left, top - math.floor(south)
     transform = Affine(resolution, 0, left * resolution, 0, -resolution, top * resolution)
     return GeoBox((max(rows, 1), max(columns, 1)), transform, system)
 
@@ -228,6 +243,14 @@ def snapped(zone: Zone, left: float, bottom: float, right: float, top: float) ->
     y0, y1 = math.floor((bottom - equator) / GRID_STEP), math.ceil((top - equator) / GRID_STEP)
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
     return Bounds(zone, x0 * GRID_STEP, equator + y0 * GRID_STEP, x1 * GRID_STEP, equator + y1 * GRID_STEP)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that a float can be."""
+    try:
+        return isinstance(value, int | float | np.number) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _edges(left: float, bottom: float, right: float, top: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -253,7 +276,7 @@ def _box(bbox: Sequence[float], system: CRS) -> tuple[float, float, float, float
     what = f"bbox {quoted(bbox)}"
     try:
         left, bottom, right, top = map(float, bbox)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise InvalidWindowError(f"{what} is not four numbers: west, south, east, north") from None
     if not all(map(math.isfinite, (left, bottom, right, top))):
         raise InvalidWindowError(f"{what} is not four finite numbers")

@@ -140,6 +140,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str]] = [
     ({"tile": "32TNP", "cloud": "101"}, 400, "cloud: '101': input should be less than or equal to 100"),
     ({"bbox": "10,47,11,46"}, 400, "is empty or reversed"),
     ({"geometry": "{"}, 400, "geometry '{' is not JSON"),
+    ({"geometry": f'{{"type": "Point", "coordinates": [1{"0" * 400}, 1]}}'}, 400, "is not GeoJSON"),
     ({"tile": "32TNP", "bands": "B01", "datetime": "2001"}, 404, "no product in 2001"),
 ]
 
