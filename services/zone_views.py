@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from abut.errors import MixedBaselinesError
 from abut.finding import ArchiveFinder, Filter
 from abut.period import parse_period
 from abut.view import select
@@ -19,10 +20,11 @@ from abut.zone_chunks import ZoneChunks
 from abut.zone_layout import ZoneLayout, zone_blocks
 from abut.zone_metadata import documents
 from abut.zone_snapshot import digest_of
+from services import zone_axes
+from services.zone_axes import Axis
+from services.zone_snapshots import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from abut.archive import Archive
     from abut.lattice import Zone
     from abut.view import View
@@ -32,10 +34,6 @@ FRESH: Final = 10.0
 """Seconds for which a view counts as what the archive has now; longer if planning it took long."""
 EFFORT: Final = 20.0
 """How much longer than planning took a plan is believed: so planning takes at most a twentieth of the time."""
-TOLD: Final = 3600.0
-"""Seconds for which a client may go by metadata that it got from the URL without a digest."""
-TOLD_AXES: Final = 10.0
-"""Seconds in which it reads the coordinates."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,26 +61,26 @@ class Opened:
     made: datetime
     """When it was opened."""
 
-    @property
-    def axis(self) -> tuple[tuple[str, ...], ...]:
-        """Datatakes of each step."""
-        return tuple(slot.datatakes for slot in self.view.slots)
+    axis: Axis
+    """What its metadata tell of its steps."""
 
 
 @dataclass
 class _Latest:
     """What was planned last of a place."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
     """Held by who plans."""
     digest: str | None = None
     """Digest of the view; None if there was no product."""
-    began: float = float("-inf")
-    """When planning began."""
+    refused: str | None = None
+    """Why its products can't be steps, if they can't."""
+    ended: float = float("-inf")
+    """When planning ended."""
     until: float = float("-inf")
     """Until when it counts as new."""
-    told: dict[tuple[tuple[str, ...], ...], float] = field(default_factory=dict)
-    """Time axes that clients were told without a digest, and when last."""
+    told: dict[Axis, float] = field(default_factory=dict)
+    """What clients were told without a digest, and when last."""
 
 
 class ZoneViews:
@@ -102,10 +100,12 @@ class ZoneViews:
         self.archive = archive
         self._limit = limit
         self._snapshots = snapshots
+        self._finder = ArchiveFinder()
         self._lock = threading.Lock()
         self._latest: OrderedDict[Place, _Latest] = OrderedDict()
         self._opened: OrderedDict[tuple[Place, str], Opened] = OrderedDict()
         self._live: dict[tuple[Place, str], float] = {}
+        self._tried: OrderedDict[tuple[Place, str], float] = OrderedDict()
 
     def ready(self, place: Place, digest: str | None) -> Opened | None:
         """Return a view that is open and need not be looked at again; never waits."""
@@ -116,53 +116,78 @@ class ZoneViews:
                 return self._kept(place, latest.digest) if latest and now < latest.until else None
             return self._kept(place, digest) if now < self._live.get((place, digest), now) else None
 
-    def current(self, place: Place, *, since: float | None = None) -> Opened | None:
+    def current(self, place: Place, *, anew: bool = False) -> Opened | None:
         """Return the view of what the archive has now, None if it has no product.
 
         Parameters
         ----------
         place : Place
             Zone and period.
-        since : float, optional
-            Plan again unless planning began after this time of `time.monotonic`. Default: unless the last plan counts
-            as new.
+        anew : bool
+            Whether to plan again though the last plan counts as new.
 
         Raises
         ------
         MixedBaselinesError, AbutError
-            As `abut.view.select`.
+            As `abut.view.select`; the first one is believed as long as a plan.
         """
         latest = self._latest_of(place)
         with latest.lock:
-            if time.monotonic() < latest.until if since is None else latest.began > since:
+            if time.monotonic() < latest.until and not anew:
+                if latest.refused is not None:
+                    raise MixedBaselinesError(latest.refused)
                 with self._lock:
                     kept = self._kept(place, latest.digest)
                 if kept is not None or latest.digest is None:
                     return kept
             began = time.monotonic()
-            opened = self._open(place, Filter())
-            took = time.monotonic() - began
-            with self._lock:
-                latest.digest, latest.began = opened.digest if opened else None, began
-                latest.until = time.monotonic() + max(FRESH, EFFORT * took)
+            try:
+                opened = self._open(place, Filter())
+            except MixedBaselinesError as error:
+                self._note(latest, began, None, str(error))
+                raise
+            self._note(latest, began, opened, None)
             return opened
+
+    def _note(self, latest: _Latest, began: float, opened: Opened | None, refused: str | None) -> None:
+        """Keep what planning gave."""
+        with self._lock:
+            now = time.monotonic()
+            latest.digest, latest.refused = opened.digest if opened else None, refused
+            latest.ended, latest.until = now, now + max(FRESH, EFFORT * (now - began))
 
     def snapshot(self, place: Place, digest: str) -> Opened | None:
         """Return the view of a digest; None if the archive has not these products any more.
 
         A view that is open is looked at again now and then: what was withdrawn is not served. One that is not may be
-        what the archive has now, or what another process told of.
+        what another process told of, or what the archive has now. To look for it takes a plan, so digests that mean
+        nothing are found out without one for some time after the last.
         """
-        with self._latest_of(place).lock:  # of all who wait for it one looks, the others get what it saw
+        latest = self._latest_of(place)
+        with latest.lock:  # of all who wait for it one looks, the others get what it saw
             opened = self.ready(place, digest) or self._checked(place, digest)
-        if opened is not None:
-            return opened
-        found = self.current(place, since=time.monotonic())
+            if opened is not None:
+                return opened
+            found = self._told_of(place, digest)
+            if found is None and (time.monotonic() >= latest.ended + FRESH or latest.digest == digest):
+                found = self.current(place, anew=True)
+            return found if found is not None and found.digest == digest else None
+
+    def _told_of(self, place: Place, digest: str) -> Opened | None:
+        """Return the view of the products that another process told of, if that was not tried a moment ago."""
+        with self._lock:
+            tried = time.monotonic() < self._tried.get((place, digest), 0.0)
+        known = self._snapshots.read(place, digest) if self._snapshots and not tried else None
+        if known is None:
+            return None
+        found = self._open(place, Filter(ids=frozenset(known.products)), known.notes)
         if found is not None and found.digest == digest:
             return found
-        ids = self._snapshots.read(place, digest) if self._snapshots else None
-        found = None if ids is None else self._open(place, Filter(ids=frozenset(ids)))
-        return found if found is not None and found.digest == digest else None
+        with self._lock:
+            self._tried[place, digest] = time.monotonic() + FRESH
+            while len(self._tried) > 8 * self._limit:
+                self._tried.popitem(last=False)
+        return None
 
     def _checked(self, place: Place, digest: str) -> Opened | None:
         """Return a view that is open, unless a product of it was withdrawn."""
@@ -184,18 +209,23 @@ class ZoneViews:
         """Note that a client was told of a view without asking for its digest."""
         latest, now = self._latest_of(place), time.monotonic()
         with self._lock:
-            latest.told = {axis: when for axis, when in latest.told.items() if now - when < TOLD}
+            latest.told = {axis: when for axis, when in latest.told.items() if now - when < zone_axes.TOLD}
             latest.told[opened.axis] = now
+        if self._snapshots is not None:
+            self._snapshots.tell(place, opened.axis)
 
-    def is_ambiguous(self, place: Place, opened: Opened, slot: int | None) -> bool:
-        """Whether clients that ask for a step without a digest may mean another one, or other coordinates (None)."""
+    def is_ambiguous(self, place: Place, opened: Opened, key: str) -> bool:
+        """Whether clients that ask for a chunk without a digest may mean another one than it is by now."""
+        what = zone_axes.part_of(opened.chunks.layout, key)
+        if what is None:
+            return False
         latest, now = self._latest_of(place), time.monotonic()
         with self._lock:
-            told = dict(latest.told)
-        if slot is None:
-            return any(axis != opened.axis for axis, when in told.items() if now - when < TOLD_AXES)
-        mine = opened.axis[slot : slot + 1]
-        return any(axis[slot : slot + 1] not in {mine, ()} for axis, when in told.items() if now - when < TOLD)
+            told = {axis: now - when for axis, when in latest.told.items()}
+        if self._snapshots is not None:
+            for axis, age in self._snapshots.told(place):
+                told[axis] = min(age, told.get(axis, age))
+        return zone_axes.is_ambiguous(opened.axis, told, *what)
 
     def _latest_of(self, place: Place) -> _Latest:
         with self._lock:
@@ -212,18 +242,21 @@ class ZoneViews:
         self._opened.move_to_end((place, digest))
         return self._opened[place, digest]
 
-    def _open(self, place: Place, wanted: Filter) -> Opened | None:
+    def _open(self, place: Place, wanted: Filter, notes: tuple[str, ...] | None = None) -> Opened | None:
         """Plan, and keep what was found."""
         period = parse_period(place.period.replace("--", "/"))
-        view = select(self.archive, ArchiveFinder(), zone_blocks(place.zone).bounds, period, wanted=wanted)
+        view = select(self.archive, self._finder, zone_blocks(place.zone).bounds, period, wanted=wanted)
         if not view.slots:
             return None
+        if notes is not None:
+            view = replace(view, notes=notes)
         digest = digest_of(view)
         with self._lock:
             known = self._opened.get((place, digest))
-        opened = self._made(place, view, digest) if known is None else replace(known, view=view)
-        if known is None and self._snapshots is not None:
-            self._snapshots.write(place, digest, _ids(view))
+        is_new = known is None or known.view.notes != view.notes
+        opened = self._made(place, view, digest) if known is None or is_new else replace(known, view=view)
+        if is_new and self._snapshots is not None:
+            self._snapshots.write(place, digest, Known(_ids(view), view.notes))
         with self._lock:
             key = (place, digest)
             self._opened[key] = opened
@@ -236,11 +269,12 @@ class ZoneViews:
 
     def _made(self, place: Place, view: View, digest: str) -> Opened:
         layout = ZoneLayout(place.zone, len(view.slots))
-        about = {"snapshot": f"{place.zone.epsg}/{place.period}@{digest}.zarr", "contents": digest}
+        snapshot = f"{place.zone.epsg}/{place.period}@{digest}.zarr"
+        about = {"snapshot": snapshot, "contents": digest, "notes": list(view.notes)}
         static = documents(layout, view.slots, view.profile, about, view.named)
-        return Opened(view, digest, ZoneChunks(view, layout, view.store), static, datetime.now(UTC))
+        return Opened(view, digest, ZoneChunks(view, layout, view.store), static, datetime.now(UTC), Axis.of(view))
 
 
-def _ids(view: View) -> Iterable[str]:
+def _ids(view: View) -> tuple[str, ...]:
     """Return the ids of the products that were chosen."""
-    return sorted({prefix.removesuffix(".zarr").rpartition(".")[0] for some in view.chosen for prefix in some})
+    return tuple(sorted({prefix.removesuffix(".zarr").rpartition(".")[0] for some in view.chosen for prefix in some}))

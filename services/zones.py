@@ -24,7 +24,7 @@ from obstore.exceptions import BaseError
 from abut.errors import AbutError, InvalidPeriodError, MissingObjectError, MixedBaselinesError
 from abut.period import parse_period
 from abut.pixels import PLANS
-from abut.zone_layout import AxisChunk, BandChunk, MaskChunk, SourceChunk, parse_zone
+from abut.zone_layout import BandChunk, parse_zone
 from services.answers import problem, unavailable
 from services.objects import OneObject, objects_of
 from services.ranges import Entity, UnsatisfiableRangeError
@@ -195,15 +195,11 @@ class _Zones:
         return found
 
     def _require_clear(self, asked: Asked, opened: Opened) -> None:
-        """Raise if a client that knows no digest may mean another step than it would get."""
+        """Raise if a client that knows no digest may mean another step, offset or product than it would get."""
         if asked.key.endswith("zarr.json"):
             self._views.tell(asked.place, opened)
             return
-        chunk = opened.chunks.layout.chunk(asked.key)
-        if isinstance(chunk, AxisChunk):
-            return
-        slot = chunk.slot if isinstance(chunk, BandChunk | MaskChunk | SourceChunk) else _slot_of(asked.key)
-        if self._views.is_ambiguous(asked.place, opened, slot):
+        if self._views.is_ambiguous(asked.place, opened, asked.key):
             snapshot = f"{asked.place.period}@{opened.digest}.zarr"
             raise RefusedError(
                 409,
@@ -252,14 +248,6 @@ def _gone(asked: Asked) -> RefusedError:
         f"{plain} again",
         current=plain,
     )
-
-
-def _slot_of(key: str) -> int | None:
-    """Return the step that the key of a chunk names beyond the end of the time axis; None for coordinates."""
-    path, mark, index = key.partition("/c/")
-    numbers = index.split("/")
-    is_chunk = mark and len(numbers) == 3 and all(number.isdecimal() for number in numbers)
-    return int(numbers[0]) if is_chunk and path else None
 
 
 def _address(asked: Asked, opened: Opened, kind: Kind) -> Address:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +27,17 @@ from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
-from services import zone_views
+from services import zone_axes, zone_views
 from services.app import create_app
 from services.settings import load_settings
 from services.zarr import GONE, IMMUTABLE, REVALIDATED
-from services.zone_snapshots import KEPT, Snapshots
+from services.zone_snapshots import KEPT, Known, Snapshots
 from services.zone_views import Place
 from services.zones import zones_app
 from tests.pasted import pasted
+from tests.shots import shot_days_later
 from tests.toy import CORNER
-from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SHOTS, copied, make_archive, truth
+from tests.zone_scene import B01, B09, BETWEEN, PERIOD, SECOND, SHOTS, copied, make_archive, truth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -288,10 +292,80 @@ def test_the_plain_url_never_gives_another_step_than_it_told_of(
         assert zones.ask(f"{path}/{ambiguous}").status_code == zones.ask(f"{other}/{ambiguous}").status_code == 200
     for clear in (LAYOUT.key("r60m/b01", 0, block), "r60m/x/c/0", "zarr.json"):
         assert zones.ask(f"{PLAIN}/{clear}").status_code == 200
-    monkeypatch.setattr(zone_views, "TOLD_AXES", 0.0)
+    monkeypatch.setattr(zone_axes, "TOLD_AXES", 0.0)
     assert zones.ask(f"{PLAIN}/r60m/time/c/0").status_code == 200
-    monkeypatch.setattr(zone_views, "TOLD", 0.0)
+    monkeypatch.setattr(zone_axes, "TOLD", 0.0)
     assert zones.ask(f"{PLAIN}/{key}").status_code == 200
+
+
+NEWER = tuple(replace(shot, offset=-1000, baseline="05.11") for shot in SHOTS[1])
+"""The second step, processed again: the same datatake, but another offset."""
+
+
+def test_the_plain_url_never_gives_pixels_of_another_offset_or_product_than_it_told_of(changing: Archive) -> None:
+    zones, before = Zones(changing), view_of(changing)
+    zones.snapshot()
+    [block, *_] = held(before, 1)
+    mine = LAYOUT.key("r60m/b01", 1, block)
+    for shot in NEWER:
+        ingest(changing, shot, threads=1)
+    assert [slot.datatakes for slot in view_of(changing).slots] == [slot.datatakes for slot in before.slots]
+    assert view_of(changing).slots[1].radio_add_offset["B01"] == -1000
+    later = (mine, "r60m/radio_add_offset/c/0/0", "source/c/1/0/0", "product_step/c/0", "r60m/b01_quality" + mine[8:])
+    for key in later:
+        assert zones.ask(f"{PLAIN}/{key}").status_code == 409, key
+    for key in (LAYOUT.key("r60m/b01", 0, block), "source/c/0/0/0", "r60m/x/c/0"):
+        assert zones.ask(f"{PLAIN}/{key}").status_code == 200, key
+
+
+def test_products_that_come_to_a_step_change_its_sources_and_no_offset(
+    changing: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zones = Zones(changing)
+    zones.snapshot()
+    ingest(changing, replace(SHOTS[1][0], tile_id="32TNQ"), threads=1)
+    monkeypatch.setattr(zone_axes, "TOLD_AXES", 0.0)
+    for key, status in {
+        "source/c/0/0/0": 200, "source/c/1/0/0": 409, "product_step/c/0": 409,
+        "r60m/radio_add_offset/c/0/0": 200, "product/c/0": 200, "r60m/time/c/0": 200,
+    }.items():  # fmt: skip
+        assert zones.ask(f"{PLAIN}/{key}").status_code == status, key
+
+
+def test_steps_that_come_last_leave_those_before_as_they_were_told(
+    changing: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zones = Zones(changing)
+    zones.snapshot()
+    ingest(changing, shot_days_later(12, "32TNQ"), threads=1)
+    keys = ("source/c/1/0/0", "product_step/c/0", "r60m/radio_add_offset/c/0/0", "r60m/time/c/0")
+    assert [zones.ask(f"{PLAIN}/{key}").status_code for key in keys] == [200, 200, 409, 409]
+    monkeypatch.setattr(zone_axes, "TOLD_AXES", 0.0)
+    assert [zones.ask(f"{PLAIN}/{key}").status_code for key in keys] == [200] * 4
+
+
+def test_processes_know_what_others_told_and_what_they_told_before_they_were_started_again(
+    changing: Archive, tmp_path: Path
+) -> None:
+    shared = Snapshots(tmp_path)
+    Zones(changing, snapshots=shared).snapshot()
+    [block, *_] = held(view_of(changing), 1)
+    ingest(changing, BETWEEN, threads=1)
+    second = Zones(changing, snapshots=shared)
+    for key in (LAYOUT.key("r60m/b01", 1, block), "r60m/time/c/0"):
+        assert second.ask(f"{PLAIN}/{key}").status_code == 409
+        assert Zones(changing).ask(f"{PLAIN}/{key}").status_code == 200
+    [told] = tmp_path.glob("*.told/*.json")
+    long_ago = time.time() - 2 * zone_axes.TOLD
+    os.utime(told, (long_ago, long_ago))
+    assert second.ask(f"{PLAIN}/{LAYOUT.key('r60m/b01', 1, block)}").status_code == 200
+    shared.tell(Place(ZONE, "2023-08"), zone_axes.Axis(("a",), ("b",)))
+    assert not told.parent.exists()
+    second.snapshot()
+    [told] = tmp_path.glob(f"*-{TIMES}.told/*.json")
+    for wrong in ("[]", '{"steps": [1], "products": []}', "no JSON"):
+        (told.parent / f"{'0' * len(wrong)}.json").write_text(wrong)
+        assert second.ask(f"{PLAIN}/{LAYOUT.key('r60m/b01', 1, block)}").status_code == 200
 
 
 def test_a_step_that_vanished_is_refused_not_filled(changing: Archive) -> None:
@@ -404,7 +478,9 @@ def test_another_process_serves_a_snapshot_of_the_present_and_told_ones_of_the_p
     second = Zones(changing, snapshots=shared)
     assert second.ask(f"{path}/zarr.json").content == first.ask(f"{path}/zarr.json").content
     [file] = [file for file in tmp_path.glob("*.json") if path.partition("@")[2][:32] in file.name]
-    for wrong in ("[]", "{}", "no JSON", json.dumps([SHOTS[1][0].id]), json.dumps([BETWEEN.id])):
+    lists: tuple[list[str], ...] = ([], [SHOTS[1][0].id], [BETWEEN.id])
+    others = (json.dumps({"products": some, "notes": []}) for some in lists)
+    for wrong in ("[]", "{}", "no JSON", '{"products": [1], "notes": []}', *others):
         file.write_text(wrong)
         assert Zones(changing, snapshots=shared).ask(f"{path}/zarr.json").status_code == 410
 
@@ -413,11 +489,14 @@ def test_snapshots_are_forgotten_in_the_end_and_need_no_folder(tmp_path: Path) -
     place, shared = Place(ZONE, "2023-08"), Snapshots(tmp_path)
     for number in range(KEPT, -1, -500):
         (tmp_path / f"{number}.json").touch()
-    shared.write(place, "a" * 32, ["x"])
-    assert shared.read(place, "a" * 32) == ["x"]
+    known = Known(("x",), ("a note",))
+    shared.write(place, "a" * 32, known)
+    assert shared.read(place, "a" * 32) == known
     assert shared.read(place, "b" * 32) is None
     nowhere = Snapshots(tmp_path / "nowhere")
-    nowhere.write(place, "a" * 32, ["x"])
+    nowhere.write(place, "a" * 32, known)
+    nowhere.tell(place, zone_axes.Axis(("a",), ("b",)))
+    assert nowhere.told(place) == []
     assert nowhere.read(place, "a" * 32) is None
 
 
@@ -478,6 +557,52 @@ def test_a_view_is_planned_once_however_many_ask(made: Archive, monkeypatch: pyt
     zones.snapshot()
     zones.snapshot()
     assert len(plans) == 3
+
+
+def test_digests_that_mean_nothing_are_planned_once(
+    made: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = list[str]()
+
+    def select_counted(*arguments: Any, **options: Any) -> View:
+        plans.append("plan")
+        return select(*arguments, **options)
+
+    monkeypatch.setattr(zone_views, "select", select_counted)
+    shared = Snapshots(tmp_path)
+    zones = Zones(made, snapshots=shared)
+    for number in range(5):
+        assert zones.ask(f"32632/{TIMES}@{number:032x}.zarr/zarr.json").status_code == 410
+    assert len(plans) == 1
+    assert zones.ask(f"32632/{TIMES}@{digest_of(view_of(made))}.zarr/zarr.json").status_code == 200
+    shared.write(Place(ZONE, TIMES), "a" * 32, Known((SHOTS[1][0].id,), ()))
+    for _ in range(3):
+        assert zones.ask(f"32632/{TIMES}@{'a' * 32}.zarr/zarr.json").status_code == 410
+    assert len(plans) == 2
+
+
+def test_steps_that_can_not_be_are_planned_once(changing: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zone_views, "FRESH", 3600.0)
+    ingest(changing, replace(SHOTS[1][0], datastrip_start=SECOND, offset=-7, label="X"), threads=1)
+    zones = Zones(changing)
+    first = zones.ask(f"{PLAIN}/zarr.json")
+    assert first.status_code == 409
+    assert "radio_add_offset" in first.json()["description"]
+    monkeypatch.setattr(zone_views, "select", None)
+    assert zones.ask(f"{PLAIN}/zarr.json").json()["description"] == first.json()["description"]
+
+
+@pytest.mark.filterwarnings("ignore::abut.errors.OlderVersionWarning")
+def test_what_only_an_older_version_has_is_said(changing: Archive, tmp_path: Path) -> None:
+    ingest(changing, NEWER[0], threads=1)
+    first = Zones(changing, snapshots=Snapshots(tmp_path))
+    path = first.snapshot()
+    [note] = first.ask(f"{path}/zarr.json").json()["attributes"]["abut:zone"]["notes"]
+    assert "32TPQ" in note
+    assert "versions are not mixed" in note
+    ingest(changing, BETWEEN, threads=1)
+    second = Zones(changing, snapshots=Snapshots(tmp_path))
+    assert second.ask(f"{path}/zarr.json").content == first.ask(f"{path}/zarr.json").content
 
 
 def test_periods_without_products_are_planned_once_too(made: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
