@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +12,8 @@ from abut.errors import BadRequestError, TooLargeError
 from abut.labels import CONVENTIONS, PROVENANCE, angle_attributes, band_attributes, coordinates, flags_of, products_of
 from abut.lattice import RESOLUTIONS
 from abut.layout import BANDS
-from abut.reading import AnglePixels, MaskPixels, Pixels, Provenance, Reading, snapped_out
+from abut.marked import marked_type, parted
+from abut.reading import AnglePixels, MarkedPixels, MaskPixels, Pixels, Reading, snapped_out
 from abut.view_angles import seam_jump
 from abut.view_masks import Mask
 from abut.zone_array import ZoneArray, as_dask, chunk_sizes
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LIMIT: Final = 4_000_000_000
 """Bytes of the largest cube that is read at once unless another limit is given."""
+BEYOND: Final = "beyond"
+"""Chunks that are made only if a cube is larger than the limit."""
 
 _KINDS: Final = ("zenith", "azimuth")
 
@@ -74,7 +77,8 @@ class _Variable:
     """A variable that is to be read."""
 
     name: str
-    read: Callable[[Bounds, Sequence[int]], Any]
+    read: Callable[[Bounds, Sequence[int]], Any] | None
+    """None for provenance, which comes with the bands."""
     dtype: np.dtype[Any]
     attributes: Mapping[str, Any]
 
@@ -106,7 +110,8 @@ def make_cube(
         What the cube is to have. Default: DN of all bands, each at its own pixel size.
     chunks : mapping, int or str, optional
         None reads at once. Else arrays of Dask: sizes along time, y and x, see `abut.zone_array.chunk_sizes`; ``{}``
-        or ``"auto"`` for the default. Progress (`on_block`) is then not told.
+        or ``"auto"`` for the default. Progress (`on_block`) is then not told. ``"beyond"``: lazily by the default if
+        the cube is larger than the limit, else at once.
     neighbours : sequence of Neighbour
         Other zones that fill what this one lacks, reprojected; a variable `provenance` then marks pixels. Masks and
         angles are those of this zone alone.
@@ -126,7 +131,8 @@ def make_cube(
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        A tree with groups ``r10m``, ``r20m``, ``r60m`` as far as there are bands of them, ``angles`` and
+        A tree with groups ``r10m``, ``r20m``, ``r60m`` as far as there are bands of them (``r60m`` with masks always,
+        for the classification), ``angles`` and
         ``weather/<product>`` where asked for; or one Dataset if a pixel size is asked for. Variables ``b02`` ...
         (time, y, x): uint16 DN with nodata 0, or float32 reflectance; ``b02_detector_footprint``, ``b02_quality``,
         ``l1c_classification`` (uint8); ``b02_view_zenith``, ``b02_view_azimuth``, ``sun_zenith``, ``sun_azimuth``
@@ -146,9 +152,12 @@ def make_cube(
     wish = wish or Wish()
     _require_grid(window, wish.resolution or 60)
     outer = snapped_out(window)
-    told = on_block if chunks is None else None  # a task on another machine can't tell
-    reading = Reading(source, store or source.store, outer, tuple(neighbours), resampling, threads, told)
-    maker = _Maker(reading, window, wish, chunks, products_of(source, window))
+    reading = Reading(source, store or source.store, outer, tuple(neighbours), resampling, threads, on_block)
+    maker = _Maker(reading, window, wish, None, products_of(source, window))
+    if chunks == BEYOND:
+        chunks = {} if limit is not None and maker.size > limit else None
+    if chunks is not None:  # a task on another machine can't tell
+        maker = replace(maker, reading=replace(reading, on_block=None), chunks=chunks)
     if chunks is None and limit is not None and maker.size > limit:
         raise TooLargeError(
             f"{maker.size:,} bytes are more than the limit of {limit:,}; ask for fewer bands, less ground or time, or "
@@ -189,8 +198,9 @@ class _Maker:
         nodes: dict[str, xr.Dataset] = {"/": xr.Dataset(attrs=dict(about))}
         for resolution in RESOLUTIONS:
             bands = self.wish.at(resolution)
-            if bands:
-                nodes[f"/r{resolution}m"] = self._dataset(resolution, bands, self._pixels(resolution, bands), about)
+            variables = self._pixels(resolution, bands)
+            if variables:  # the classification is at 60 m, whatever bands are asked for
+                nodes[f"/r{resolution}m"] = self._dataset(resolution, bands, variables, about)
         if self.wish.angles:
             size, about = self.wish.angle_resolution, {**about, **self._jump()}
             nodes["/angles"] = self._dataset(size, self.wish.bands, self._angles(size), about)
@@ -224,8 +234,7 @@ class _Maker:
             for band in bands
         ]
         if reading.neighbours and bands:
-            origin = Provenance(reading, tuple(bands), resolution)
-            found.append(_Variable("provenance", origin, np.dtype(np.uint8), PROVENANCE))
+            found.append(_Variable("provenance", None, np.dtype(np.uint8), PROVENANCE))
         if self.wish.masks:
             masks = [Mask(kind, band) for band in bands for kind in ("detector_footprint", "quality")]
             if self.wish.resolution or resolution == 60:
@@ -276,12 +285,17 @@ class _Maker:
             sizes = chunk_sizes(self.chunks or {}, window, resolution, steps)
         except ValueError as error:
             raise BadRequestError(str(error)) from error
-        return {
-            variable.name: as_dask(
-                ZoneArray(variable.read, window, resolution, steps, variable.dtype), sizes, variable.name
-            )
-            for variable in variables
-        }
+
+        def lazy(variable: _Variable) -> Any:
+            read, dtype = variable.read, variable.dtype
+            assert read is not None  # noqa: S101 - left out below
+            if isinstance(read, Pixels) and self.reading.neighbours:
+                read, dtype = MarkedPixels(read), marked_type(dtype)
+            return as_dask(ZoneArray(read, window, resolution, steps, dtype), sizes, variable.name)
+
+        found = {one.name: lazy(one) for one in variables if one.read is not None}
+        bands = [one.name for one in variables if isinstance(one.read, Pixels)] if self.reading.neighbours else []
+        return found | parted({name: found[name] for name in bands}) if bands else found
 
     def _read(self, resolution: int, variables: Sequence[_Variable]) -> dict[str, Any]:
         """Read all at once: the bands together, and both angles of a band."""
@@ -293,7 +307,7 @@ class _Maker:
             read = variable.read
             if isinstance(read, Pixels):
                 values[variable.name] = read.finished(arrays.pop(read.band), slots)
-            elif isinstance(read, Provenance):
+            elif read is None:
                 values[variable.name] = provenance
             elif isinstance(read, AnglePixels):
                 if read.kind == 0:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xarray as xr
 
 from abut.across import Part, fill
-from abut.cube import LIMIT, Wish
+from abut.cube import BEYOND, LIMIT, Wish
 from abut.errors import BadRequestError, TooLargeError
 from abut.labels import CONVENTIONS, PROVENANCE, band_attributes, times
+from abut.marked import marked, marked_type, parted
 from abut.reading import reflectance_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def make_projected_cube(
         and weather belong to the pixels of a zone.
     chunks : mapping, int or str, optional
         None reads at once. Else arrays of Dask: pixels along the axes of the target (``y`` and ``x`` will do) and
-        steps along ``time``; ``{}`` or ``"auto"`` for 1,920 pixels and one step.
+        steps along ``time``; ``{}`` or ``"auto"`` for 1,920 pixels and one step. ``"beyond"``: so if the result is
+        larger than the limit, else at once.
     resampling : str
         nearest, bilinear, cubic or average.
     threads : int, optional
@@ -87,7 +89,11 @@ def make_projected_cube(
     for name in ("masks", "angles", "weather"):
         if getattr(wish, name):
             raise BadRequestError(f"{name} belong to the pixels of a zone: they can't be asked for in {target.crs}")
-    read = _Reader(joined, target, wish, resampling, threads, on_block if chunks is None else None)
+    read = _Reader(joined, target, wish, resampling, threads, on_block)
+    if chunks == BEYOND:
+        chunks = {} if limit is not None and read.size > limit else None
+    if chunks is not None:  # a task on another machine can't tell
+        read = replace(read, on_block=None)
     if chunks is None and limit is not None and read.size > limit:
         raise TooLargeError(
             f"{read.size:,} bytes are more than the limit of {limit:,}; ask for fewer bands, larger pixels, less "
@@ -176,11 +182,10 @@ class _Reader:
 
 @dataclass(frozen=True, eq=False)
 class _LazyArray:
-    """A variable that reads what it is asked for by slices."""
+    """A band and its provenance, read when asked for by slices, see `abut.marked`."""
 
     read: _Reader
-    band: Band | None
-    """The band; None for provenance."""
+    band: Band
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -192,28 +197,26 @@ class _LazyArray:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(np.uint8) if self.band is None else self.read.dtype
+        return marked_type(self.read.dtype)
 
     def __getitem__(self, key: tuple[slice, slice, slice]) -> NDArray[Any]:
         time, down, across = (slice(*part.indices(size)) for part, size in zip(key, self.shape, strict=True))
         steps = range(self.shape[0])[time]
-        bands = self.read.wish.bands if self.band is None else (self.band,)
-        arrays, provenance = self.read.part(bands, steps, down, across)
-        return provenance if self.band is None else self.read.finished(self.band, arrays[self.band], steps)
+        arrays, provenance = self.read.part((self.band,), steps, down, across)
+        return marked(self.read.finished(self.band, arrays[self.band], steps), provenance)
 
 
 def _lazy(read: _Reader, chunks: Mapping[str, int | str] | int | str) -> dict[str, Any]:
     import dask.array  # noqa: PLC0415 - an extra
 
     sizes = _chunk_sizes(chunks, read.target.dimensions, read.shape)
-    bands: tuple[Band | None, ...] = (*read.wish.bands, None)
     found = {}
-    for band in bands:
+    for band in read.wish.bands:
         array = _LazyArray(read, band)
-        found["provenance" if band is None else band.key] = dask.array.from_array(  # type: ignore[no-untyped-call]
+        found[band.key] = dask.array.from_array(  # type: ignore[no-untyped-call]
             array, chunks=sizes, name=False, asarray=False, fancy=False, meta=np.empty((0, 0, 0), array.dtype)
         )
-    return found
+    return parted(found)
 
 
 def _chunk_sizes(

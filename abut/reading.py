@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abut.lattice import BLOCK_SIZE, GRID_STEP, BlockRange, Bounds
+from abut.marked import marked
 from abut.pixels import read_bands
 from abut.view_angles import read_sun_angles, read_view_angles
 from abut.view_masks import read_mask
@@ -106,18 +107,17 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Provenance:
-    """Reads which zone the pixels of some bands come from."""
+class MarkedPixels:
+    """Reads DN or reflectance of a band, and where they come from: both in one reading, see `abut.marked`."""
 
-    reading: Reading
-    bands: tuple[Band, ...]
-    resolution: int
+    pixels: Pixels
 
-    def __call__(self, part: Bounds, slots: Sequence[int]) -> NDArray[np.uint8]:
+    def __call__(self, part: Bounds, slots: Sequence[int]) -> NDArray[Any]:
         """Return a part of the ground at some steps, (slot, y, x)."""
-        _, provenance = self.reading.pixels(self.bands, self.resolution, part, slots)
+        pixels = self.pixels
+        arrays, provenance = pixels.reading.pixels([pixels.band], pixels.resolution, part, slots)
         assert provenance is not None  # noqa: S101 - only made where other zones take part
-        return provenance
+        return marked(pixels.finished(arrays[pixels.band], slots), provenance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from abut.errors import TooLargeError
+from abut.cube import BEYOND
 from abut.export.cube import datasets, format_of, write_cube
 from abut.export.folder import require_absent
 from cli.asking import asked_of, asking_options, connected
@@ -71,10 +71,7 @@ def _read(connection: Connection, asked: Asked, *, hidden: bool) -> xr.Dataset |
             progress.set_postfix_str(f"{read / 1e6:,.0f} MB", refresh=False)
             progress.update()
 
-        try:
-            return asked.read(connection, limit=_AT_ONCE, on_block=show)
-        except TooLargeError:
-            return asked.read(connection, chunks={})
+        return asked.read(connection, limit=_AT_ONCE, chunks=BEYOND, on_block=show)
 
 
 def _described(cube: xr.Dataset | xr.DataTree, out: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from abut.archive import create_archive
 from abut.connection import Connection, connect
@@ -173,6 +174,45 @@ def test_of_pixels_in_any_coordinate_system_all_is_reprojected(border: Archive) 
     nearest = "T32TQM" if found.zones[0].zone == "EPSG:32632" else "T33TUG"
     objects = sum(number for key, number in read.items() if nearest in key)
     assert objects == found.zones[0].least_objects == found.zones[0].most_objects
+
+
+@pytest.mark.parametrize("kind", ["window", "geobox"])
+def test_lazy_cubes_across_zones_read_what_those_that_are_read_at_once_do(border: Archive, kind: str) -> None:
+    """Provenance used to read and warp all bands again, a window of one chunk twice as many objects."""
+    ground: Any = BORDER
+    if kind == "geobox":
+        ground = bbox_geobox((BORDER.left, BORDER.bottom, BORDER.right, BORDER.top), 32632, "EPSG:3035", 60)
+    options: dict[str, Any] = {kind: ground, "bands": "B01,B09", "resolution": 60 if kind == "window" else None}
+    reads = []
+    chunks: dict[str, int] | None
+    for chunks in (None, {}):
+        connection, count = watched(border)
+        cube = connection.cube(**options, chunks=chunks)
+        assert isinstance(cube, xr.Dataset)
+        cube.load()
+        reads.append(blocks_read(count))
+        assert (cube.provenance == 2).any()
+    assert reads[0] == reads[1]
+    connection, count = watched(border)
+    cube = connection.cube(**options, chunks={})
+    assert isinstance(cube, xr.Dataset)
+    cube.b01.load()
+    assert not any("/b09/" in key.lower() for key in blocks_read(count)), "one band alone is read alone"
+
+
+def test_a_cube_above_the_limit_is_made_lazily_by_the_same_plan(border: Archive) -> None:
+    europe = bbox_geobox((BORDER.left, BORDER.bottom, BORDER.right, BORDER.top), 32632, "EPSG:3035", 60)
+    place: dict[str, Any]
+    for place in ({"window": BORDER, "resolution": 60}, {"geobox": europe}):
+        planned = []
+        for limit, lazy in ((10_000_000, False), (1_000, True)):
+            told: list[int] = []
+            connection, count = watched(border)
+            cube = connection.cube(**place, bands="B01", limit=limit, chunks="beyond", on_block=told.append)
+            assert isinstance(cube, xr.Dataset)
+            assert (cube.b01.chunks is not None) == lazy == (not told)
+            planned.append(count.requests - sum(blocks_read(count).values()))
+        assert planned[0] == planned[1]
 
 
 def test_a_geobox_on_the_grid_of_a_zone_is_explained_as_the_window_that_is_read(border: Archive) -> None:
