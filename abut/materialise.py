@@ -102,7 +102,8 @@ def materialise(
     lost = view.gone()
     if lost:
         raise ConflictError(f"{out.url}: {lost[0]} was withdrawn meanwhile; delete what is there and begin again")
-    static = documents(layout, view.slots, view.profile, about, view.named)
+    told = {**about, "notes": list(view.notes)}
+    static = documents(layout, view.slots, view.profile, told, view.named)
     for key in sorted(static, key=lambda key: (key == "zarr.json", key)):
         put(key, static[key])
     out.flush()

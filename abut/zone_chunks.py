@@ -51,6 +51,11 @@ class ZoneSource(BlockSource, Protocol):
         ...
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What other versions of products have and the chosen ones have not, see `abut.view.View.notes`."""
+        ...
+
+    @property
     def named(self) -> tuple[tuple[str, ...], ...]:
         """Ids of the products of each step, for the coordinate ``product``."""
         ...

@@ -181,7 +181,9 @@ class ZoneStore(Store):
         if not chosen:
             raise BadRequestError(f"resolution {resolution}: no band that was asked for has it")
         layout = ZoneLayout(source.zone, len(source.slots), chosen, masks, resolution)
-        static = documents(layout, source.slots, source.profile, about or {}, source.named)
+        static = documents(
+            layout, source.slots, source.profile, {"notes": list(source.notes), **(about or {})}, source.named
+        )
         return cls(ZoneChunks(source, layout, store or source.store), static)
 
     @property

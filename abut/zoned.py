@@ -97,6 +97,11 @@ class Zoned:
         return held
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What other versions had and the chosen ones had not when it was made, see `abut.view.View.notes`."""
+        return tuple(str(note) for note in self.about.get("notes", ()))
+
+    @property
     def named(self) -> tuple[tuple[str, ...], ...]:
         """Ids of the products of each step."""
         return tuple(slot.products for slot in self.slots)

@@ -515,6 +515,23 @@ def test_a_run_that_was_interrupted_goes_on_after_a_product_has_released_all_it_
         assert [part.product for part in zoned.parts(0, block)] == [part.product for part in view.parts(0, block)[:1]]
 
 
+@pytest.mark.filterwarnings("ignore::abut.errors.OlderVersionWarning")
+def test_what_only_an_older_version_has_is_said_by_the_view_its_store_and_its_copy(
+    changing: Archive, tmp_path: Path
+) -> None:
+    ingest(changing, replace(SHOTS[1][0], baseline="05.11"), threads=1)
+    view, out = view_of(changing), open_store(tmp_path / "zone.zarr", create=True)
+    [note] = view.notes
+    assert "32TPQ" in note
+    materialise(view, out, bands=(B01,))
+    for source in (view, open_zoned(out.url)):
+        assert source.notes == (note,)
+        with xr.open_zarr(ZoneStore.of(source, bands=(B01,)), chunks=None) as root:
+            assert root.attrs["abut:zone"]["notes"] == [note]
+    with xr.open_zarr(out.url, chunks=None) as root:
+        assert root.attrs["abut:zone"]["notes"] == [note]
+
+
 # Materialised zones
 
 
