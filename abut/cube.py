@@ -131,10 +131,10 @@ def make_cube(
     Returns
     -------
     xarray.DataTree or xarray.Dataset
-        A tree with groups ``r10m``, ``r20m``, ``r60m`` as far as there are bands of them (``r60m`` with masks always,
-        for the classification), ``angles`` and
-        ``weather/<product>`` where asked for; or one Dataset if a pixel size is asked for. Variables ``b02`` ...
-        (time, y, x): uint16 DN with nodata 0, or float32 reflectance; ``b02_detector_footprint``, ``b02_quality``,
+        A tree with groups ``r10m``, ``r20m``, ``r60m`` as far as there are bands of them (with masks ``r60m`` always,
+        for the classification), ``angles`` and ``weather/<product>`` where asked for; or one Dataset if a pixel size
+        is asked for. Variables ``b02`` ... (time, y, x): uint16 DN with nodata 0, or float32 reflectance;
+        ``b02_detector_footprint``, ``b02_quality``,
         ``l1c_classification`` (uint8); ``b02_view_zenith``, ``b02_view_azimuth``, ``sun_zenith``, ``sun_azimuth``
         (float32, degrees); ``provenance`` (uint8). Coordinates: ``time`` (UTC), pixel centres ``y`` (north to south)
         and ``x`` in metres, ``spatial_ref``, ``radio_add_offset`` (time, band), ``quantification_value`` (time),
@@ -274,6 +274,8 @@ class _Maker:
             for variable in variables
         }
         coords = coordinates(self.reading.source, self.window, resolution, bands, self.products)
+        if not bands:
+            coords = {name: values for name, values in coords.items() if name not in {"band", "radio_add_offset"}}
         made = xr.Dataset(data, coords, dict(about))
         for variable in made.data_vars.values():
             variable.encoding["grid_mapping"] = "spatial_ref"

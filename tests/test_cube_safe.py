@@ -11,6 +11,7 @@ import xarray as xr
 
 import abut
 from abut.errors import DigestMismatchError, MissingObjectError
+from abut.export.cube import write_cube
 from abut.lattice import BlockRange
 from abut.layout import BAND
 from abut.masks import read_angles, read_mask
@@ -134,6 +135,24 @@ def test_where_one_product_holds_a_block_its_masks_are_as_they_are(tree: xr.Data
         own = read_mask(modern_archive, product, "detector_footprint/B05")[product.tile.footprint.slices(part, 20)]
         assert np.array_equal(group.b05_detector_footprint[0].values[SEAM.slices(part, 20)], own)
     assert whole > 3
+
+
+@pytest.mark.parametrize("chunks", [None, {}], ids=["eager", "lazy"])
+def test_the_classification_comes_with_masks_of_any_band(
+    connection: Connection, tree: xr.DataTree, tmp_path: Path, chunks: dict[str, int] | None
+) -> None:
+    found = connection.cube(window=SEAM, bands="B05", masks=True, chunks=chunks)
+    assert isinstance(found, xr.DataTree)
+    assert set(found.children) == {"r20m", "r60m"}
+    assert set(found["r60m"].data_vars) == {"l1c_classification"}
+    expected = tree["r60m"].l1c_classification
+    assert expected.values.any()
+    assert np.array_equal(found["r60m"].l1c_classification.values, expected.values)
+    for name in ("cube.zarr", "cube.nc", "images"):
+        write_cube(found, tmp_path / name)
+    with xr.open_datatree(tmp_path / "cube.nc", engine="h5netcdf") as opened:
+        assert np.array_equal(opened["r60m"].l1c_classification.values, expected.values)
+    assert len(list((tmp_path / "images").glob("*lassification*.tif"))) == 1
 
 
 def test_masks_on_a_common_pixel_size_follow_their_rules(connection: Connection, tree: xr.DataTree) -> None:
