@@ -16,12 +16,13 @@ from abut.period import Period, parse_period
 from abut.reading import snapped_out
 from abut.steps import solar_shift
 from abut.tiling import tiles_touching
-from abut.view import select
+from abut.timeline import Aligned, align
+from abut.view import View, select
 from abut.warp import REACH
 from abut.window import geobox_of, geobox_window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import xarray as xr
     from odc.geo.geobox import GeoBox
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from abut.lattice import Zone
     from abut.strips import Strip
     from abut.versions import Version
-    from abut.view import View
 
 _FILTERS: Final = ("baseline", "ids", "tiles", "max_cloud_cover", "relative_orbit", "datatake", "predicate", "cql2")
 
@@ -90,7 +90,7 @@ class Request:
             threads=options.get("threads"),
             on_block=options.get("on_block"),
             limit=limit_of(options),
-            attributes={"archive": self.archive.store.url, **about},
+            attributes={"archive": self.archive.store.url, **_notes(plan.source, plan.neighbours), **about},
         )
 
     def on_geobox(self, geobox: GeoBox) -> xr.Dataset | xr.DataTree:
@@ -157,9 +157,9 @@ class Request:
         """Return the pixels of a GeoBox that is not on the grid of a zone."""
         from abut.projected import make_projected_cube  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
 
-        options = self.options
+        options, joined = self.options, self.joined(geobox)
         return make_projected_cube(
-            self.joined(geobox),
+            joined,
             geobox,
             wish_of(options),
             chunks=options.get("chunks"),
@@ -167,7 +167,7 @@ class Request:
             threads=options.get("threads"),
             on_block=options.get("on_block"),
             limit=limit_of(options),
-            attributes={"archive": self.archive.store.url},
+            attributes={"archive": self.archive.store.url, **_notes(joined.own, joined.neighbours)},
         )
 
     def _select(
@@ -221,7 +221,6 @@ class Request:
         if not others:
             return own, ()
         from abut.across import Neighbour  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
-        from abut.timeline import align  # noqa: PLC0415 - only across zones
 
         first, *rest = align([own, *others], shift)
         return first, tuple(Neighbour(source, view.window) for source, view in zip(rest, others, strict=True))
@@ -256,6 +255,14 @@ def of_datatake(archive: Archive, product_id: str, options: Options) -> Options:
     start = datetime.fromisoformat(item["properties"]["datetime"]).astimezone(UTC)
     taken = Period(start, start + timedelta(microseconds=1))
     return {**options, "datetime": taken, "datatake": item["properties"]["s2:datatake_id"]}
+
+
+def _notes(own: BlockSource | None, neighbours: Iterable[Neighbour]) -> dict[str, str]:
+    """Return the attribute that says what other versions have and the chosen ones have not, if they have anything."""
+    sources = [source for source in (own, *(neighbour.source for neighbour in neighbours)) if source is not None]
+    views = [source.source if isinstance(source, Aligned) else source for source in sources]
+    notes = dict.fromkeys(note for view in views if isinstance(view, View) for note in view.notes)
+    return {"notes": "; ".join(notes)} if notes else {}
 
 
 def _around(grounds: Sequence[Bounds]) -> Bounds:

@@ -356,6 +356,19 @@ def test_different_offsets_in_one_step_are_refused(tmp_path: Any) -> None:
     assert alone.radio_add_offset.values.tolist() == [[0, 0]]
 
 
+def test_cubes_say_what_other_versions_have(connection: Connection, tmp_path: Any) -> None:
+    assert "notes" not in cube(connection).attrs
+    with pytest.warns(OlderVersionWarning):
+        found = cube(connection, baseline="03.01")
+    assert "there is no baseline 03.01 here, but 05.11" in found.attrs["notes"]
+    with pytest.warns(OlderVersionWarning):
+        tree = connection.cube(window=WINDOW, bands="B09", baseline="03.01", chunks={})
+    assert tree.attrs["notes"] == found.attrs["notes"]
+    write_cube(found, tmp_path / "cube.nc")
+    with xr.open_dataset(tmp_path / "cube.nc") as read:
+        assert read.attrs["notes"] == found.attrs["notes"]
+
+
 def test_progress_is_told_block_by_block(connection: Connection) -> None:
     sizes: list[int] = []
     found = cube(connection, on_block=sizes.append, bands="B01")
