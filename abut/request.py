@@ -10,6 +10,7 @@ from abut.asked import Options, filter_of, limit_of, wish_of
 from abut.cube import make_cube
 from abut.errors import BadRequestError, NoDataError, ProductNotFoundError
 from abut.ground import ground_in, neighbour_zones
+from abut.holdings import load_all
 from abut.lattice import Bounds
 from abut.newcomers import read_item
 from abut.period import Period, parse_period
@@ -244,7 +245,7 @@ def of_datatake(archive: Archive, product_id: str, options: Options) -> Options:
     BadRequestError
         If they ask for a time or datatake already.
     ProductNotFoundError
-        If there is no such product.
+        If there is no such product, or it was withdrawn.
     """
     for name in ("datetime", "datatake"):
         if options.get(name) is not None:
@@ -252,6 +253,8 @@ def of_datatake(archive: Archive, product_id: str, options: Options) -> Options:
     item = read_item(archive.store, product_id.removesuffix(".SAFE"))
     if item is None:
         raise ProductNotFoundError(f"{archive.store.url}: no product {product_id!r}")
+    if not _is_live(archive, item):
+        raise ProductNotFoundError(f"{archive.store.url}: product {product_id!r} was withdrawn")
     start = datetime.fromisoformat(item["properties"]["datetime"]).astimezone(UTC)
     taken = Period(start, start + timedelta(microseconds=1))
     return {**options, "datetime": taken, "datatake": item["properties"]["s2:datatake_id"]}
@@ -263,6 +266,13 @@ def _notes(own: BlockSource | None, neighbours: Iterable[Neighbour]) -> dict[str
     views = [source.source if isinstance(source, Aligned) else source for source in sources]
     notes = dict.fromkeys(note for view in views if isinstance(view, View) for note in view.notes)
     return {"notes": "; ".join(notes)} if notes else {}
+
+
+def _is_live(archive: Archive, item: Mapping[str, Any]) -> bool:
+    """Whether a product was not withdrawn; one that its ledger does not know yet was not."""
+    layer = item["properties"]["abut:layer"]
+    member = load_all(archive.store, [layer])[layer].members.get(item["id"])
+    return member is None or member.live or member.prefix != item["properties"]["abut:store"]
 
 
 def _around(grounds: Sequence[Bounds]) -> Bounds:

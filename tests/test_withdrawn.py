@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from zarr.core.buffer import default_buffer_prototype
 
 import abut
 from abut.archive import Archive, create_archive, open_archive
-from abut.errors import MissingObjectError
+from abut.errors import MissingObjectError, ProductNotFoundError
 from abut.finding import ArchiveFinder, Filter
 from abut.layout import BAND
 from abut.pixels import block_pixels, read_bands
@@ -120,3 +120,17 @@ def test_a_product_that_came_back_is_read_again(archive: Archive) -> None:
     ingest(archive, SHOTS[3], threads=1)
     for source in (first, torn):
         assert np.array_equal(read_bands(source, CORNER, [B01])[B01][0], ground("B01", CORNER))
+
+
+def test_a_product_that_was_withdrawn_has_no_neighbourhood(archive: Archive) -> None:
+    connection, lost = abut.connect(archive.store.url), SHOTS[0].id
+    options: Any = {"bands": "B01", "resolution": 60, "across": False}
+    assert lost in connection.neighbourhood(lost, 600, **options)["product"]
+    withdraw(archive, lost)
+    with pytest.raises(ProductNotFoundError, match=f"product '{lost}' was withdrawn"):
+        connection.neighbourhood(lost, 600, **options)
+    purge(archive, grace=NOW)
+    with pytest.raises(ProductNotFoundError, match=f"no product '{lost}'"):
+        connection.neighbourhood(lost, 600, **options)
+    ingest(archive, SHOTS[0], threads=1)
+    assert lost in connection.neighbourhood(lost, 600, **options)["product"]
