@@ -255,10 +255,12 @@ class _Maker:
                 found.append(_Variable(f"{name}_{what}", read, np.dtype(np.float32), about))
         return found
 
-    def _jump(self) -> dict[str, float]:
-        """Return by how much angles jump where the supplier changes, if angles are asked for."""
+    def _jump(self) -> dict[str, Any]:
+        """Return by how much angles jump where the supplier changes, if angles are asked for and read at once."""
         if not self.wish.angles:
             return {}
+        if self.chunks is not None:
+            return {"seam_jump": "not known: the cube is lazy"}
         reading = self.reading
         slots = range(len(reading.source.slots))
         jump = seam_jump(reading.source, reading.store, reading.window, self.wish.bands, slots)

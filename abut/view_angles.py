@@ -25,7 +25,7 @@ from abut.unusable import explained
 from abut.view_masks import SCENE_BAND, Mask, of_product, supplied
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -122,15 +122,15 @@ def seam_jump(
         Zenith and azimuth; None where no two suppliers can be compared.
     """
     worst: tuple[float, float] | None = None
-    seen: set[tuple[str, str, Block, Block]] = set()
+    places: dict[tuple[str, str], dict[tuple[Block, Block], None]] = {}
     for slot in slots:
         for first, second, block, beside in _seams(source, slot, window):
-            if (first, second, block, beside) in seen:
-                continue
-            seen.add((first, second, block, beside))
-            found = _jump(store, (first, second), _points(block, beside), bands)
-            if found is not None:
-                worst = found if worst is None else (max(worst[0], found[0]), max(worst[1], found[1]))
+            places.setdefault((first, second), {})[block, beside] = None
+    for suppliers_, seams in places.items():
+        x, y = (np.concatenate(axis) for axis in zip(*(_points(*seam) for seam in seams), strict=True))
+        found = _jump(store, suppliers_, (x, y), bands)
+        if found is not None:
+            worst = found if worst is None else (max(worst[0], found[0]), max(worst[1], found[1]))
     return worst
 
 
@@ -214,16 +214,29 @@ def _jump(
     bands: Sequence[Band],
 ) -> tuple[float, float] | None:
     """Compare two products' grids at some places; None where no detector is known to both."""
-    zenith: list[float] = []
-    azimuth: list[float] = []
+    worst: tuple[float, float] | None = None
     for band in bands:
-        for detector in range(1, DETECTORS + 1):
-            grids = [_grid(store, name, band, detector) for name in suppliers_]
-            if not all(grid.valid.any() for _, grid in grids):
-                continue
-            both = [at_points(grid, product.tile, *points) for product, grid in grids]
-            (z0, a0, known0), (z1, a1, known1) = both
+        for detector in _both_know(store, suppliers_, band):
+            both = [_grid(store, name, band, detector) for name in suppliers_]
+            (z0, a0, known0), (z1, a1, known1) = (at_points(grid, product.tile, *points) for product, grid in both)
             known = known0 & known1
-            zenith.extend(np.abs(z0 - z1)[known])
-            azimuth.extend(np.abs((a0 - a1 + 180) % 360 - 180)[known])
-    return (float(max(zenith)), float(max(azimuth))) if zenith else None
+            if known.any():
+                zenith = float(np.abs(z0 - z1)[known].max())
+                azimuth = float(np.abs((a0 - a1 + 180) % 360 - 180)[known].max())
+                worst = (zenith, azimuth) if worst is None else (max(worst[0], zenith), max(worst[1], azimuth))
+    return worst
+
+
+def _both_know(store: Store, names: Iterable[str], band: Band) -> list[int]:
+    """Return the detectors whose grids have nodes in all of some products: only theirs are worth filling."""
+    known = np.ones(DETECTORS, bool)
+    for name in names:
+        known &= of_product(store, name, lambda product: _detectors(store, product, band))
+    return [int(index) + 1 for index in np.flatnonzero(known)]
+
+
+def _detectors(store: Store, product: Product, band: Band) -> NDArray[np.bool_]:
+    """Whether each detector's grid of a band has nodes."""
+    _, views = _ANGLES.get((store.url, product.folder), lambda: _angles(store, product))
+    nodes: NDArray[np.bool_] = np.isfinite(views[band.index]).all(axis=1).any(axis=(1, 2))
+    return nodes

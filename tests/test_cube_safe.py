@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import xarray as xr
 
 import abut
+from abut import angle_grid, view_angles
+from abut.counted import counted
 from abut.errors import DigestMismatchError, MissingObjectError
 from abut.export.cube import write_cube
 from abut.lattice import BlockRange
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from abut.angle_grid import AngleGrid
     from abut.archive import Archive
     from abut.connection import Connection
     from abut.layout import Band
@@ -235,6 +239,41 @@ def test_the_jump_at_the_seam_is_told(tree: xr.DataTree, connection: Connection)
     assert "seam_jump_zenith_degrees" not in west.attrs
 
 
+def test_the_jump_is_looked_for_among_detectors_that_both_products_know_once_for_each_pair(
+    modern_archive: Archive, modern_neighbours: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seam by seam and detector by detector it took as long as the pixels."""
+    plan = abut.connect(modern_archive.store.url).plan(SEAM, bands="B02")
+    compared: list[int] = []
+
+    def at_points(grid: AngleGrid, *rest: Any) -> Any:
+        compared.append(int(grid.valid.sum()))
+        return angle_grid.at_points(grid, *rest)
+
+    monkeypatch.setattr(view_angles, "at_points", at_points)
+    band = BAND["B02"]
+    jump = view_angles.seam_jump(plan.source, modern_archive.store, SEAM, [band], [0, 0])
+    views = [read_angles(modern_archive, modern_archive.product(one.stem))[1] for one in modern_neighbours]
+    nodes = [np.isfinite(view[band.index]).all(axis=1).any(axis=(1, 2)) for view in views]
+    common = int((nodes[0] & nodes[1]).sum())
+    assert jump is not None
+    assert 0 < common < 12
+    assert all(compared)
+    assert len(compared) in (2 * common, 4 * common), "either order of the two, for both steps together"
+
+
+def test_a_lazy_cube_opens_no_angles_until_they_are_asked_for(modern_archive: Archive) -> None:
+    store, count = counted(modern_archive.store)
+    connection = abut.connect(modern_archive.store.url)
+    connection = replace(connection, archive=replace(connection.archive, store=store))
+    for size in (None, 60):
+        made: Any = connection.cube(window=SEAM, bands="B02", angles=True, chunks={}, resolution=size)
+        about = (made if size else made["angles"]).attrs
+        assert about["seam_jump"] == "not known: the cube is lazy"
+        assert "seam_jump_zenith_degrees" not in about
+    assert not [key for key in count.keys if "angles" in key]
+
+
 def test_legacy_tiles_use_their_own_grids(
     connection: Connection, modern_archive: Archive, modern_neighbours: tuple[Path, Path], tree: xr.DataTree
 ) -> None:
@@ -267,7 +306,12 @@ def test_lazy_masks_and_angles_have_the_bytes_of_eager_ones(connection: Connecti
         lazy = connection.cube(window=SEAM, bands=CHOSEN, masks=True, angles=True, weather=True, chunks=chunks)
         assert isinstance(lazy, xr.DataTree)
         for name in ("r10m", "r20m", "r60m", "angles"):
-            xr.testing.assert_identical(lazy[name].to_dataset().compute(), tree[name].to_dataset())
+            made, expected = lazy[name].to_dataset().compute(), tree[name].to_dataset()
+            if name == "angles":
+                about = {key: value for key, value in expected.attrs.items() if not key.startswith("seam_jump")}
+                assert made.attrs.keys() == {*about, "seam_jump"}
+                made, expected = (one.drop_attrs(deep=False) for one in (made, expected))
+            xr.testing.assert_identical(made, expected)
 
 
 @pytest.mark.parametrize(("harm", "error"), [("spoil", DigestMismatchError), ("lose", MissingObjectError)])
