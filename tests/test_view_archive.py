@@ -157,6 +157,27 @@ def test_a_chosen_product_is_whole_although_its_rim_is_held_by_others(four: Arch
     assert set(found.slots[0].products) > {shots[0].id}
 
 
+def test_a_filtered_view_is_the_chosen_product_and_what_holders_have_in_the_blocks_of_its_rim(four: Archive) -> None:
+    """As the documentation says: beyond the chosen footprint it depends on what was settled, inside of it never."""
+    truth, part = ground("B01", CORNER), SHOTS["32TNP"].tile.footprint.intersection(CORNER)
+    assert part is not None
+    reach = part.buffered(9_540).intersection(CORNER)
+    assert reach is not None
+    inside, near = CORNER.slices(part, 60), CORNER.slices(reach, 60)
+    found = []
+    for change in (lambda _: None, settle, lambda archive: purge(archive, grace=NOW)):
+        change(four)
+        merged = pixels(view(four, wanted=Filter(tiles=frozenset({"32TNP"}))))
+        assert np.array_equal(merged[inside], truth[inside])
+        merged[inside] = 0
+        assert np.array_equal(merged[merged > 0], truth[merged > 0])
+        found.append(int((merged > 0).sum()))
+        merged[near] = 0
+        assert not merged.any()
+    assert found[0] == 0
+    assert found[1] == found[2] > 0
+
+
 def test_a_withdrawn_product_is_seen_only_where_a_live_one_relies_on_it(four: Archive) -> None:
     archive, sources = four, list(SHOTS.values())
     before = view(archive)
