@@ -213,7 +213,7 @@ REFUSALS: list[tuple[tuple[str, ...], str]] = [
     ((*TILE, "--resolution", "ten"), "'ten' is not a valid float"),
     ((*TILE, "--to", "EPSG:3035"), "--to needs --resolution"),
     ((*TILE, "--to", "EPSG:99999", "--resolution", "10"), "'EPSG:99999' is not a coordinate system that is known"),
-    ((*TILE, "--to", "EPSG:3035", "--resolution", "-1"), "resolution -1 is not positive"),
+    ((*TILE, "--to", "EPSG:3035", "--resolution", "-1"), "resolution -1 is not a positive number"),
     ((*TILE, "--datetime", "2025-13"), "'2025-13' is no period"),
     ((*TILE, "--datetime", "2026/2025"), "ends before it starts"),
     ((*TILE, "--bands", "B01", "--datetime", "2001"), "no product"),
