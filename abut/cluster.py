@@ -57,7 +57,7 @@ def local_cluster(workers: int, *, tries: int = 4) -> Iterator[Any]:
             silence_logs=logging.CRITICAL,
             env=_ENVIRONMENT,
         ) as cluster,
-        _dask.Client(cluster, timeout=CONNECT_SECONDS) as client,
+        _dask.Client(cluster, timeout=CONNECT_SECONDS, set_as_default=False) as client,
     ):
         yield client
 
@@ -73,7 +73,7 @@ def remote_cluster(scheduler: str) -> Iterator[Any]:
     """
     with quiet():
         try:
-            client = _dask.Client(scheduler, timeout=CONNECT_SECONDS)
+            client = _dask.Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
             raise OSError(f"scheduler {scheduler}: {' '.join(str(error).split())}") from error
         with client:

@@ -44,6 +44,12 @@ MAX_LOG: Final = 64 * 2**20
 CACHE: Final = 8_000
 """KiB of pages that a connection keeps."""
 
+ROOM: Final = 64_000
+"""KiB of pages that it keeps while many items are written: changed pages that don't fit are written too early."""
+
+CHECKPOINTS: Final = (1_000, 6_000)
+"""Pages in the log that make SQLite write them back; and while many items are written, which change them again."""
+
 SETTINGS: Final = "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 """Statement that makes the table of what the catalogue knows of itself; new in version 3."""
 
@@ -177,6 +183,19 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def room(connection: sqlite3.Connection) -> Iterator[None]:
+    """Keep more pages, and write them back less often, while many items are written in several transactions."""
+    usual, seldom = CHECKPOINTS
+    connection.execute(f"PRAGMA cache_size = -{ROOM}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {seldom}")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {usual}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE}")
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from catalog.item import COLLECTION_ID
 from catalog.listing import collections, listing, row_item, stored_item
 from catalog.owner import Owner, decoded, encoded
 from catalog.plan import conditions, plan
-from catalog.schema import connect, connect_reader, snapshot, transaction
+from catalog.schema import connect, connect_reader, room, snapshot, transaction
 from catalog.search import Search
 
 if TYPE_CHECKING:
@@ -121,9 +121,10 @@ class Catalogue:
             If one is not an item that can be listed, or its collection is unknown.
         """
         written = 0
-        for rows in batched(map(writing.prepared, items), BATCH):  # prepared before others have to wait
-            with transaction(self.connection):
-                written += writing.write_rows(self.connection, rows)
+        with room(self.connection):
+            for rows in batched(map(writing.prepared, items), BATCH):  # prepared before others have to wait
+                with transaction(self.connection):
+                    written += writing.write_rows(self.connection, rows)
         return written
 
     def remove(self, item_id: str, collection: str = COLLECTION_ID) -> bool:

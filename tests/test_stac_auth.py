@@ -165,7 +165,7 @@ def test_keys_are_asked_for_once(idp: TestProvider) -> None:
     ("changes", "message"),
     [
         ({"exp": time.time() - 60}, "expired"),
-        ({"nbf": time.time() + 600}, "not yet valid"),
+        ({"nbf": time.time() + 86_400}, "not yet valid"),
         ({"aud": "https://another.test"}, "Audience"),
         ({"iss": "https://another.test"}, "issuer"),
         ({"exp": None}, 'missing the "exp" claim'),
