@@ -52,7 +52,7 @@ def store_on(
     topic = f"abut-{uuid.uuid4().hex}"
     client.subscribe_topic(topic, lambda event: on_band(*event[1]))
     running: dict[str, Job] = {}
-    finished = _dask.as_completed(raise_errors=False)
+    finished = _dask.as_completed(loop=client.loop, raise_errors=False)
 
     def hand_out(count: int) -> None:
         for job in islice(todo, count):
