@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from abut.errors import InvalidArchiveError
-from abut.ledger import FORMAT, key
+from abut.ledger import decoded, key
 from abut.tiling import Tile, tile
 
 if TYPE_CHECKING:
@@ -109,16 +108,8 @@ def decode(data: bytes, source: str) -> Holdings:
     InvalidArchiveError
         If it can't be understood.
     """
-    try:
-        document = json.loads(data)
-        if document["abut:ledger"] != FORMAT:
-            raise InvalidArchiveError(f"{source}: ledger format {document['abut:ledger']} is not {FORMAT}")
-        members = [_member(entry) for entry in document["members"]]
-        return Holdings(document["layer"], document["revision"], {member.product: member for member in members})
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        if isinstance(error, InvalidArchiveError):
-            raise
-        raise InvalidArchiveError(f"{source}: not a ledger ({error})") from error
+    layer, revision, members = decoded(data, source, _member)
+    return Holdings(layer, revision, {member.product: member for member in members})
 
 
 def _member(entry: Mapping[str, Any]) -> Held:

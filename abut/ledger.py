@@ -16,7 +16,7 @@ from abut.errors import InvalidArchiveError
 from abut.tiling import Tile, tile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from abut.lattice import Block
     from abut.store import Store
@@ -137,12 +137,41 @@ def decode(data: bytes, source: str) -> Ledger:
     InvalidArchiveError
         If it can't be understood.
     """
+    layer, revision, members = decoded(data, source, _member_in)
+    return Ledger(layer, revision, {member.product: member for member in members})
+
+
+def decoded[M](data: bytes, source: str, member: Callable[[Mapping[str, Any]], M]) -> tuple[str, int, list[M]]:
+    """Read a ledger's JSON with members of any kind.
+
+    Parameters
+    ----------
+    data : bytes
+        The JSON.
+    source : str
+        Where it is from, for messages.
+    member : callable
+        Makes a member of its entry; a KeyError, ValueError, TypeError or IndexError says that it is none.
+
+    Returns
+    -------
+    layer : str
+        Name of the layer.
+    revision : int
+        Revision of the ledger.
+    members : list
+        What `member` made.
+
+    Raises
+    ------
+    InvalidArchiveError
+        If it can't be understood.
+    """
     try:
         document = json.loads(data)
         if document["abut:ledger"] != FORMAT:
             raise InvalidArchiveError(f"{source}: ledger format {document['abut:ledger']} is not {FORMAT}")
-        members = [_member_in(entry) for entry in document["members"]]
-        return Ledger(document["layer"], document["revision"], {member.product: member for member in members})
+        return document["layer"], document["revision"], [member(entry) for entry in document["members"]]
     except (KeyError, ValueError, TypeError, IndexError) as error:
         if isinstance(error, InvalidArchiveError):
             raise
@@ -171,7 +200,7 @@ def _member_out(member: Member) -> dict[str, Any]:
     }
 
 
-def _member_in(entry: dict[str, Any]) -> Member:
+def _member_in(entry: Mapping[str, Any]) -> Member:
     where = tile(entry["tile"])
     blocks = list(where.hull)
     released = {

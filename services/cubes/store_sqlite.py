@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from catalog.schema import transaction
 from services.cubes.jobs import JobStoreError, utc_now
 from services.cubes.store_sql import TABLES, VERSION, SqlJobStore
 
@@ -64,7 +65,7 @@ class SqliteDatabase:
     @contextmanager
     def transaction(self) -> Iterator[Run]:
         """Take the write lock; commit at the end, or undo everything if the body raises."""
-        with self.lock, _explained(self.path), _transaction(self.connection):
+        with self.lock, _explained(self.path), transaction(self.connection):
             yield lambda statement, *parameters: self.connection.execute(statement, parameters).fetchall()
 
     def now(self) -> datetime:
@@ -93,7 +94,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")  # a job that was accepted is not forgotten
     if _version(connection, path) == 0:
         connection.execute("PRAGMA journal_mode = WAL")
-        with _transaction(connection):
+        with transaction(connection):
             if _version(connection, path) == 0:  # else another process was faster
                 for statement in TABLES:
                     connection.execute(statement)
@@ -109,18 +110,6 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     if application != APPLICATION_ID and (version or connection.execute("SELECT 1 FROM sqlite_schema").fetchone()):
         raise JobStoreError(f"{path}: a database, but not one of jobs")
     return version
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 @contextmanager
