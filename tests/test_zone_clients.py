@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+import tensorstore
 import xarray as xr
 from obstore.store import HTTPStore
 from zarr.storage import ObjectStore
@@ -102,13 +103,11 @@ def test_abut_reads_through_the_service(served: Served) -> None:
 
 
 def test_xarray_reads_through_fsspec(url: str) -> None:
-    pytest.importorskip("aiohttp", reason="fsspec reads HTTP with aiohttp")
     with xr.open_zarr(url, group="r60m", chunks=None) as found:
         assert np.array_equal(windowed(found.b01[0]), expected(0, B01))
 
 
 def test_tensorstore_reads(url: str) -> None:
-    tensorstore = pytest.importorskip("tensorstore", reason="tensorstore is absent")
     spec = {"driver": "zarr3", "kvstore": f"{url}/r60m/b01/"}
     array = tensorstore.open(spec, read=True, open=True).result()
     assert array.shape == (2, *GROUND.shape(60))
