@@ -5,10 +5,11 @@ Adding one: a module with a `command`, and a line in `COMMANDS`; it is imported 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Final
 
 import click
+
+from cli.group import LazyGroup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,27 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 """Module and summary of each command."""
 
 
-class _Group(click.Group):
-    """The group of `COMMANDS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
-
-
-@click.group(cls=_Group)
+@click.group(cls=LazyGroup, modules=COMMANDS)
 def command() -> None:
     """Look after an archive's catalogue: an index of its items, in a SQLite file or elsewhere.
 

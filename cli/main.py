@@ -5,7 +5,6 @@ A command's module is imported when it runs. Adding a command: a module with a `
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -16,6 +15,7 @@ import click
 from abut import __version__
 from abut.errors import CatalogueError, DigestMismatchError, MissingObjectError
 from abut.messages import describe, is_expected
+from cli.group import LazyGroup
 from cli.options import Common
 from cli.status import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, print_error
 
@@ -52,24 +52,8 @@ class _EndedError(Exception):
         self.status = status
 
 
-class _Program(click.Group):
+class _Program(LazyGroup):
     """The group of `COMMANDS`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Names of all commands."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import a command."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
@@ -81,7 +65,9 @@ class _Program(click.Group):
             raise _EndedError(PIPE_CLOSED) from error
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Program, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.version_option(__version__, prog_name="abut", message="%(prog)s %(version)s")
 def program() -> None:
     """Sentinel-2 L1C stored once: SAFE in, overlap out, any legacy tile back bit for bit.
