@@ -18,11 +18,11 @@ from abut.tiling import tile
 from abut.window import tile_window
 from benchmarks.cubes import scene
 from benchmarks.cubes.cogs import shares
-from benchmarks.cubes.figures import EXACT, SHOWN, Row
 from benchmarks.cubes.jobs import JOBS, Given, digest
 from benchmarks.cubes.measure import UnequalError, compare, lines_of_code
 from benchmarks.cubes.proxy import COUNTS, delayed
 from benchmarks.cubes.scene import BUFFER, FULL, LATER, MIDDLE, QUICK, SEEN, TILES, around_corner, blocks, ground, later
+from benchmarks.table import EXACT, SHOWN, Row
 from tests.servers import _Files
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from abut.connection import connect
 from abut.counted import counted
@@ -19,38 +19,13 @@ from benchmarks.cubes.jobs import Given
 from benchmarks.cubes.make import europe_by_zone
 from benchmarks.cubes.measure import Taken, UnequalError, compare, lines_of_code, require_truth
 from benchmarks.cubes.scene import BUFFER, DATE, DATES, LATER, MIDDLE, SEEN, TILES, around_corner, blocks, border
+from benchmarks.table import EXACT, SHOWN, Row
 from tests.test_view_scale import ground_of
 from tests.toy import START
 
 if TYPE_CHECKING:
     from abut.lattice import Bounds
     from benchmarks.cubes.scene import Size
-
-SHOWN: Final = "shown"
-EXACT: Final = "1.000"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A line of the table."""
-
-    what: str
-    """What is compared with what."""
-    figure: float
-    """The figure."""
-    target: str
-    """What it has to be, or that it is only shown."""
-    bound: str
-    """What bounds it."""
-
-    @property
-    def verdict(self) -> str:
-        """Whether the target is met; empty if there is none to be met or missed."""
-        if self.target.startswith("<"):
-            return "met" if self.figure <= float(self.target.lstrip("<= ")) else "missed"
-        if self.target == EXACT:
-            return "met" if self.figure == 1 else "missed"
-        return ""
 
 
 @dataclass(frozen=True, slots=True)

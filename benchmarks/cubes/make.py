@@ -38,7 +38,7 @@ from ingest.settle import settle
 from tests.test_view_scale import fill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from abut.lattice import Zone
@@ -60,18 +60,47 @@ def make(size: Size, out: Path) -> dict[str, float]:
     ConflictError
         If there is something that was made of another scene.
     """
-    made, scene = out / "made.json", json.dumps([asdict(size), DATES, SEEN, CHUNK, COG_BLOCK])
-    if made.exists() and made.read_text() != scene:
-        raise ConflictError(f"{out}: was made of another scene, {made.read_text()}; delete it")
-    made.write_text(scene)
+    require_same_scene(out, [asdict(size), DATES, SEEN, CHUNK, COG_BLOCK])
     parts: dict[str, Callable[[Path], None]] = {
         "archive": lambda folder: _archive(size, folder),
-        "jp2": lambda folder: _each(_jp2s, [(folder, name, size.few) for name in TILES]),
-        "cog": lambda folder: _each(_cogs, [(folder, name, size.few) for name in TILES]),
-        "tiles": lambda folder: _each(_zarr, [(folder, name, size.few) for name in TILES]),
+        "jp2": lambda folder: in_two(_jp2s, [(folder, name, size.few) for name in TILES]),
+        "cog": lambda folder: in_two(write_cogs, [(folder, name, size.few) for name in TILES]),
+        "tiles": lambda folder: in_two(_zarr, [(folder, name, size.few) for name in TILES]),
         "zone.zarr": lambda folder: _zone(size, out / "archive", folder),
         "month": lambda folder: _month(size, folder),
     }
+    return make_absent(out, parts)
+
+
+def require_same_scene(out: Path, scene: object) -> None:
+    """Note of what a folder's data are made.
+
+    Raises
+    ------
+    ConflictError
+        If there is something that was made of another scene.
+    """
+    made, text = out / "made.json", json.dumps(scene)
+    if made.exists() and made.read_text() != text:
+        raise ConflictError(f"{out}: was made of another scene, {made.read_text()}; delete it")
+    made.write_text(text)
+
+
+def make_absent(out: Path, parts: Mapping[str, Callable[[Path], None]]) -> dict[str, float]:
+    """Make the files and folders that are not there, each under another name until it is whole.
+
+    Parameters
+    ----------
+    out : Path
+        Where they are made.
+    parts : mapping
+        By name: what makes one in a folder.
+
+    Returns
+    -------
+    dict
+        Seconds that each took that was made.
+    """
     spent = {}
     for name, part in parts.items():
         if (out / name).exists():
@@ -87,7 +116,7 @@ def make(size: Size, out: Path) -> dict[str, float]:
     return spent
 
 
-def _each(do: Callable[..., None], jobs: Iterable[tuple[object, ...]]) -> None:
+def in_two(do: Callable[..., None], jobs: Iterable[tuple[object, ...]]) -> None:
     """Do all jobs in two processes."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         for done in [pool.submit(do, *job) for job in jobs]:
@@ -96,12 +125,13 @@ def _each(do: Callable[..., None], jobs: Iterable[tuple[object, ...]]) -> None:
 
 def _archive(size: Size, folder: Path) -> None:
     archive = create_archive(folder)
-    _each(_ingest, [(folder, product) for product in (*nine(size), border(size)[1], *later(size))])
+    in_two(ingest_one, [(folder, product) for product in (*nine(size), border(size)[1], *later(size))])
     settle(archive)
     purge(archive, grace=timedelta(0))
 
 
-def _ingest(folder: Path, product: Product) -> None:
+def ingest_one(folder: Path, product: Product) -> None:
+    """Ingest a product into the archive of a folder."""
     ingest(open_archive(folder), product, threads=1)
 
 
@@ -111,7 +141,8 @@ def _jp2s(folder: Path, name: str, bands: tuple[str, ...]) -> None:
         write_jp2(folder / f"T{name}_{band.name}.jp2", ground(band, place), place, BLOCK[band.resolution])
 
 
-def _cogs(folder: Path, name: str, bands: tuple[str, ...]) -> None:
+def write_cogs(folder: Path, name: str, bands: tuple[str, ...]) -> None:
+    """Write the ground of a tile as a COG a band, with overviews."""
     for band in (BAND[one] for one in bands):
         place, pixels = tile(name).footprint, ground(band, tile(name).footprint)
         rows, columns = pixels.shape

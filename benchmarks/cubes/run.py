@@ -14,11 +14,10 @@ from benchmarks.cubes.figures import Place
 from benchmarks.cubes.make import make
 from benchmarks.cubes.scene import FULL, QUICK
 from benchmarks.cubes.serve import far_archive, far_files
+from benchmarks.table import as_json, show, show_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from benchmarks.cubes.figures import Row
+    from benchmarks.table import Row
 
 
 def main() -> None:
@@ -54,28 +53,12 @@ def main() -> None:
     results = {
         "quick": options.quick,
         "made_seconds": made,
-        "rows": [{**asdict(row), "verdict": row.verdict} for row in rows],
+        "rows": as_json(rows),
         "layouts": table,
         "growth": curve,
         "taken": {name: {job: asdict(taken) for job, taken in (whole[name] | beside[name]).items()} for name in whole},
     }
     (out / "results.json").write_text(json.dumps(results, indent=1))
-
-
-def show(rows: Sequence[Row]) -> None:
-    """Print the figures, their targets and what bounds them."""
-    width = max(len(row.what) for row in rows)
-    print(f"\n{'what':{width}}  {'figure':>8}  {'target':>8}  {'':6}  what bounds it")
-    for row in rows:
-        print(f"{row.what:{width}}  {row.figure:8.3f}  {row.target:>8}  {row.verdict:6}  {row.bound}")
-
-
-def show_table(title: str, table: Sequence[Mapping[str, str | float]]) -> None:
-    """Print a table whose rows have the same columns."""
-    print(f"\n{title}")
-    print("  ".join(f"{name:>14}" for name in table[0]))
-    for row in table:
-        print("  ".join(f"{value:>14}" if isinstance(value, str | int) else f"{value:14.2f}" for value in row.values()))
 
 
 if __name__ == "__main__":
