@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from abut.store import Store
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from abut.store import Entry, Versioned
+
+_PAGE: Final = 1_000
+"""Entries of a page of a listing of S3."""
 
 
 @dataclass(slots=True)
@@ -58,9 +61,11 @@ class CountedStore(Store):
         return Store.entries(self, prefix)
 
     def children(self, prefix: str) -> tuple[list[str], list[Entry]]:
-        """List what is directly below a folder, see `Store.children`; counts as one request."""
-        self.count.add(f"{prefix}/")
-        return Store.children(self, prefix)
+        """List what is directly below a folder, see `Store.children`; counts the pages of object stores."""
+        folders, objects = Store.children(self, prefix)
+        for _ in range(1 if self.root else max(1, -(-(len(folders) + len(objects)) // _PAGE))):
+            self.count.add(f"{prefix}/")
+        return folders, objects
 
 
 def counted(store: Store) -> tuple[CountedStore, Count]:

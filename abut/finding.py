@@ -6,6 +6,7 @@ decides is read from the archive: ledgers say who holds what, one item per layer
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -140,13 +141,44 @@ class ArchiveFinder:
         if query.wanted.cql2 is not None:
             what = f"an archive alone can't tell {query.wanted.cql2!r}"
             raise BadRequestError(f"{archive.store.url}: CQL2 needs a STAC API; {what}")
-        mine = [name for name in archive.layers() if _zone_of(name) == query.window.zone.epsg]
-        likely = [name for name in mine if near(sensed(name), query.period)]
-        known = load_all(archive.store, likely)
+        with ThreadPoolExecutor(1) as pool:
+            listed = pool.submit(self.listing.ids, archive)  # meanwhile: of a store that is far away it takes longest
+            mine = [name for name in archive.layers() if _zone_of(name) == query.window.zone.epsg]
+            likely = [name for name in mine if near(sensed(name), query.period)]
+            known = load_all(archive.store, likely)
+            names = listed.result()
         others = [name for name in mine if name not in known]
-        names = self.listing.ids(archive)
         newcomers = newcomers_of(archive.store, names, known, others, query)
         return gathered(archive.store, known, newcomers, query)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """A finder that was asked about several windows at once, before their answers are needed one by one."""
+
+    answers: Mapping[Bounds, tuple[Found, ...]]
+    """What was found, by window."""
+
+    def find(self, archive: Archive, query: Query) -> tuple[Found, ...]:  # noqa: ARG002 - as other finders
+        """Return the layers with chosen products, by name; KeyError if the window was not foreseen."""
+        return self.answers[query.window]
+
+
+def foresee(finder: Finder, archive: Archive, queries: Iterable[Query]) -> Foreseen:
+    """Ask a finder several things at once: so many zones take as long as the slowest of them.
+
+    Parameters
+    ----------
+    finder : Finder
+        The finder.
+    archive : Archive
+        Where the objects are.
+    queries : iterable of Query
+        What will be looked for: windows alone differ.
+    """
+    asked = list(queries)
+    found = in_threads(archive.store, lambda query: finder.find(archive, query), asked)
+    return Foreseen({query.window: some for query, some in zip(asked, found, strict=True)})
 
 
 def gathered(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +29,8 @@ _MARGIN: Final = timedelta(days=1)
 """By how much names may be off the start of the datatake: a strip starts up to an orbit after it, or just before."""
 _FRESH: Final = 10.0
 """Seconds for which a listing is kept; ledgers, which know nearly all products, are read each time."""
+_TIMES: Final = 20
+"""For how many times as long as it took a listing is kept: object stores give it in pages, one after another."""
 
 
 @dataclass(slots=True)
@@ -35,15 +38,20 @@ class Listing:
     """Ids of an archive's items, listed at most once in some seconds: there may be hundreds of thousands."""
 
     _listed: dict[str, tuple[float, list[str]]] = field(default_factory=dict)
+    """Until when ids are kept, and ids, by URL of the archive."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ids(self, archive: Archive) -> list[str]:
-        """Return the ids, sorted; tombstones included."""
-        now, url = time.monotonic(), archive.store.url
-        when, names = self._listed.get(url, (0.0, None))
-        if names is None or now - when > _FRESH:
-            names = archive.item_ids()
-            self._listed[url] = (now, names)
-        return names
+        """Return the ids, sorted; tombstones included. Of several threads that ask at once, one lists."""
+        url = archive.store.url
+        with self._lock:
+            until, names = self._listed.get(url, (0.0, None))
+            begun = time.monotonic()
+            if names is None or begun > until:
+                names = archive.item_ids()
+                took = time.monotonic() - begun
+                self._listed[url] = (begun + max(_FRESH, _TIMES * took), names)
+            return names
 
 
 def read_item(store: Store, product: str) -> dict[str, Any] | None:

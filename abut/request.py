@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from abut.asked import Options, filter_of, limit_of, wish_of
 from abut.cube import make_cube
 from abut.errors import BadRequestError, NoDataError, ProductNotFoundError
+from abut.finding import Query, foresee
 from abut.ground import ground_in, neighbour_zones
 from abut.holdings import load_all
 from abut.lattice import Bounds
@@ -69,8 +70,10 @@ class Request:
         wish_of(self.options)  # whether all of it has a meaning, before anything is looked for
         outer = snapped_out(window)
         shift = solar_shift(outer) if self._by_day else None
-        own = self._select(outer, shift, product=self.product)
-        others = self._others(own, shift) if self._takes_others(window) else []
+        grounds = self._grounds(outer) if self._takes_others(window) else []
+        finder = self._foreseen([outer, *grounds])
+        own = self._select(outer, shift, product=self.product, finder=finder)
+        others = self._others(own, grounds, shift, finder)
         source, neighbours = self._joined(own, others, shift)
         if not source.slots:
             self._found_nothing(f"{outer.left} {outer.bottom} {outer.right} {outer.top} of {outer.zone}")
@@ -178,10 +181,11 @@ class Request:
         *,
         product: str | None = None,
         versions: Mapping[Strip, Version] | None = None,
+        finder: Finder | None = None,
     ) -> View:
         return select(
             self.archive,
-            self.finder,
+            finder or self.finder,
             window,
             parse_period(self.options.get("datetime")),
             wanted=filter_of(self.options),
@@ -192,13 +196,24 @@ class Request:
             versions=versions,
         )
 
-    def _others(self, own: View, shift: timedelta | None) -> list[View]:
-        """Plan the zones beside a view's that have something there, nearest first; versions are those chosen before."""
+    def _foreseen(self, windows: list[Bounds]) -> Finder:
+        """Look for the products of all zones at once, rather than of one after another."""
+        if len(windows) < 2:
+            return self.finder
+        period, wanted = parse_period(self.options.get("datetime")), filter_of(self.options)
+        return foresee(self.finder, self.archive, [Query(window, period, wanted) for window in windows])
+
+    def _grounds(self, window: Bounds) -> list[Bounds]:
+        """Return the ground of other zones that a window may be filled from, nearest zone first."""
+        found = [self._needed(window, zone) for zone in neighbour_zones(window)]
+        return [ground for ground in found if ground is not None]
+
+    def _others(self, own: View, grounds: list[Bounds], shift: timedelta | None, finder: Finder) -> list[View]:
+        """Plan the zones beside a view's that have something there; versions are those chosen before."""
         found, versions = [], own.versions
-        for zone in neighbour_zones(own.window):
-            ground = self._needed(own.window, zone)
-            view = None if ground is None else self._select(ground, shift, versions=versions)
-            if view is not None and view.slots:
+        for ground in grounds:
+            view = self._select(ground, shift, versions=versions, finder=finder)
+            if view.slots:
                 found.append(view)
                 versions |= view.versions
         return found
