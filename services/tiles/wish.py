@@ -1,0 +1,75 @@
+"""What a picture is made of: one product, or what a search finds, and which of several comes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from abut.errors import BadRequestError
+from abut.messages import quoted
+from abut.period import Period, parse_period
+from abut.tiling import tile
+
+type Order = Literal["latest", "earliest", "least-cloudy", "given"]
+"""Which product is shown where several have data: `latest` and `earliest` by the start of the datatake, `least-cloudy`
+by the product's cloud cover and then the latest, `given` in the order of the ids."""
+
+ORDERS: Final[tuple[Order, ...]] = ("latest", "earliest", "least-cloudy", "given")
+"""All of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What is asked for, checked; it can be the key of a cache.
+
+    Raises
+    ------
+    BadRequestError
+        If the order is none, or `given` comes without ids; if an item is asked for together with a search.
+    InvalidPeriodError, InvalidTileError
+        If the period or a tile is none.
+    """
+
+    item: str | None = None
+    """Id of one product; then nothing else is given."""
+    ids: tuple[str, ...] = ()
+    """Ids of products; empty: any."""
+    period: str | None = None
+    """When the datatake starts, as `abut.period.parse_period` reads it; None: ever."""
+    tiles: tuple[str, ...] = ()
+    """Ids of tiles such as ``32TNM``; empty: any."""
+    cloud: float | None = None
+    """Largest cloud cover in percent."""
+    orbit: int | None = None
+    """Relative orbit."""
+    datatake: str | None = None
+    """Id of a datatake, with or without its baseline."""
+    filter: str | None = None
+    """Any condition on items, as canonical CQL2-JSON."""
+    order: Order = "latest"
+    """Which product is shown where several have data."""
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise BadRequestError(f"order {quoted(self.order)} is not one of {', '.join(ORDERS)}")
+        if self.order == "given" and not self.ids:
+            raise BadRequestError("order 'given' is the order of ids, and no ids are given")
+        if self.item is not None:
+            if self.is_search:
+                raise BadRequestError(f"item {quoted(self.item)} is asked for together with a search")
+            object.__setattr__(self, "item", self.item.removesuffix(".SAFE"))
+        parse_period(self.period)
+        object.__setattr__(self, "ids", tuple(dict.fromkeys(name.removesuffix(".SAFE") for name in self.ids)))
+        object.__setattr__(self, "tiles", tuple(sorted({tile(name).id for name in self.tiles})))
+
+    @property
+    def is_search(self) -> bool:
+        """Whether any condition of a search is given."""
+        return bool(self.ids or self.tiles) or any(
+            one is not None for one in (self.period, self.cloud, self.orbit, self.datatake, self.filter)
+        )
+
+    @property
+    def time(self) -> Period:
+        """The period, parsed."""
+        return parse_period(self.period)
