@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from abut.lattice import Block, Zone
+    from abut.lattice import Block, Bounds, Zone
     from abut.layout import Band
     from abut.store import Store
 
@@ -24,6 +24,19 @@ class Part(Protocol):
     @property
     def product(self) -> str:
         """Id of the product that holds it."""
+        ...
+
+    @property
+    def whose(self) -> str:
+        """Id of the chosen product whose pixels these are: the holder, or one that released the block to it.
+
+        Masks and angles are that one's, which keeps its own whatever is settled.
+        """
+        ...
+
+    @property
+    def crop(self) -> Bounds | None:
+        """Ground within the block beyond which nothing of the object is shown; None: all of it is."""
         ...
 
     def key(self, band: Band) -> str:
@@ -40,7 +53,7 @@ class Slot:
     datatakes: tuple[str, ...]
     """Datatakes, in the order in which they are overlaid; without the baseline at the end of their ids."""
     products: tuple[str, ...]
-    """Ids of the products that may supply pixels, sorted."""
+    """Ids of the chosen products that have data there, whoever holds their blocks; sorted."""
     quantification_value: int
     """DN per unit of reflectance."""
     radio_add_offset: Mapping[str, int]

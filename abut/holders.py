@@ -1,4 +1,10 @@
-"""Holders: products as a view reads them, each with the blocks whose objects are read of it."""
+"""Holders: products as a view reads them, each with the blocks whose objects are read of it, and for whom.
+
+What a view shows is the legacy arrays of the chosen products, one over the other. A block that a chosen product
+released is read from its holder. If that was chosen too, its own pixels are there, better ranked, and equal to those
+that were released. If it was not, they are shown for the one that released them: in its place of the overlay, and
+cropped to its legacy footprint. So nothing of what is shown depends on who holds which block.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +19,11 @@ from abut.holdings import Held, hull_of
 from abut.layout import block_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from abut.lattice import BlockRange
+    from abut.lattice import BlockRange, Bounds
     from abut.layout import Band
     from abut.strips import Layer
     from abut.tiling import Tile
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A product that supplies blocks."""
+    """A product that supplies blocks, for itself or for a chosen product that released them to it."""
 
     product: str
     """Product id."""
@@ -37,6 +43,10 @@ class Holder:
     """Datatake, strip, version and offsets, which it shares with its layer."""
     bits: bytes
     """A byte for each block of its hull: 1 if the view reads the block of it."""
+    whose: str
+    """Id of the chosen product whose pixels are shown: its own, or that of one which released the blocks to it."""
+    shown: Tile
+    """Tile of that product: nothing beyond its legacy footprint is shown."""
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -66,6 +76,20 @@ class HeldBlock:
         return self.holder.tile
 
     @property
+    def whose(self) -> str:
+        """Id of the chosen product whose pixels these are; masks and angles are that one's."""
+        return self.holder.whose
+
+    @property
+    def crop(self) -> Bounds | None:
+        """Ground within the block beyond which nothing of the object is shown; None: all of it is."""
+        if self.holder.shown == self.holder.tile:
+            return None
+        block = hull_of(self.tile).block(self.row, self.column).bounds
+        part = block.intersection(self.holder.shown.footprint)
+        return None if part == block else part
+
+    @property
     def folder(self) -> str:
         """Key of the store folder of the product that holds it."""
         return self.holder.folder
@@ -77,7 +101,7 @@ class HeldBlock:
 
 def holders_of(
     layer: Layer, chosen: Iterable[Held], members: Iterable[Held], blocks: BlockRange, url: str
-) -> list[Holder]:
+) -> tuple[list[Holder], set[str]]:
     """Return who supplies the blocks of chosen products of a layer: they, and who holds what they released.
 
     Parameters
@@ -93,30 +117,39 @@ def holders_of(
     url : str
         The archive, for messages.
 
+    Returns
+    -------
+    holders : list of Holder
+        The chosen products, with all blocks that they hold; and for each of them the products that were not chosen,
+        with the blocks of the window that they hold for it.
+    released : set of str
+        Ids of the chosen products that released a block of the window, to whomever.
+
     Raises
     ------
     MissingObjectError
         If a block was released to a product that does not hold it.
     """
     mine = list(chosen)
-    borrowed = _borrowed(mine, {one.product: one for one in members}, blocks, url)
-    borrowed = {prefix: found for prefix, found in borrowed.items() if not any(one.prefix == prefix for one in mine)}
-    return [_holder(one, layer, one.bits) for one in mine] + [
-        _holder(holder, layer, mask.tobytes()) for holder, mask in borrowed.values()
-    ]
+    own = [_holder(one, layer, one.bits, one) for one in mine]
+    lent, released = _lent(mine, {one.product: one for one in members}, blocks, url)
+    return own + [_holder(taker, layer, mask.tobytes(), giver) for giver, taker, mask in lent], released
 
 
-def _holder(held: Held, layer: Layer, bits: bytes) -> Holder:
-    return Holder(held.product, f"products/{held.prefix}", held.tile, layer, bits)
+def _holder(held: Held, layer: Layer, bits: bytes, shown: Held) -> Holder:
+    return Holder(held.product, f"products/{held.prefix}", held.tile, layer, bits, shown.product, shown.tile)
 
 
-def _borrowed(
+def _lent(
     chosen: list[Held], members: dict[str, Held], blocks: BlockRange, url: str
-) -> dict[str, tuple[Held, NDArray[np.bool_]]]:
-    """Return the holders of what products released, by prefix, and which blocks; all of a layer at once."""
+) -> tuple[Iterable[tuple[Held, Held, NDArray[np.bool_]]], set[str]]:
+    """Return who released blocks of the window to whom that was not chosen, and which of the holder's.
+
+    And the ids of all that released any; all of a layer at once.
+    """
     groups = [(one, members.get(to), numbers, to) for one in chosen for to, numbers in one.released]
     if not groups:
-        return {}
+        return [], set()
     everyone = list({held.prefix: held for group in groups for held in group[:2] if held is not None}.values())
     index = {held.prefix: number for number, held in enumerate(everyone)}
     shape = np.array([(*_corner(one), *hull_of(one.tile).shape) for one in everyone])
@@ -129,25 +162,32 @@ def _borrowed(
     needed = (p >= blocks.p0) & (p < blocks.p1) & (q >= blocks.q0) & (q < blocks.q1)
     row, column = shape[taker, 1] - q, p - shape[taker, 0]
     inside = (taker >= 0) & (row >= 0) & (row < shape[taker, 2]) & (column >= 0) & (column < shape[taker, 3])
-    sizes = shape[:, 2] * shape[:, 3]
-    start = np.concatenate(([0], np.cumsum(sizes)))
+    start = np.concatenate(([0], np.cumsum(shape[:, 2] * shape[:, 3])))
     held = np.frombuffer(b"".join(one.bits for one in everyone), np.bool_)
-    place = np.where(inside, start[taker] + row * shape[taker, 3] + column, 0)
-    lost = np.flatnonzero(needed & ~(inside & held[place]))
+    local = row * shape[taker, 3] + column
+    lost = np.flatnonzero(needed & ~(inside & held[np.where(inside, start[taker] + local, 0)]))
+    ends = np.cumsum(counts)
     if len(lost):
         first = int(lost[0])
-        group = groups[int(np.searchsorted(np.cumsum(counts), first, side="right"))]
+        group = groups[int(np.searchsorted(ends, first, side="right"))]
         where = f"{blocks.zone.epsg}/{p[first]}/{q[first]}"
         raise MissingObjectError(
             f"{url}: block {where} of {group[0].product} is held by {group[3]}, which has it no more"
         )
-    used = np.zeros(len(held), np.bool_)
-    used[place[needed]] = True
-    return {
-        one.prefix: (one, mask)
-        for number, one in enumerate(everyone)
-        if (mask := used[start[number] : start[number + 1]]).any()
-    }
+
+    prefixes = {one.prefix for one in chosen}
+
+    def lent() -> Iterator[tuple[Held, Held, NDArray[np.bool_]]]:
+        for (one, to, _, _), end, count in zip(groups, ends.tolist(), counts, strict=True):
+            if to is None or to.prefix in prefixes:
+                continue
+            some = local[end - count : end][needed[end - count : end]]
+            if len(some):
+                mask = np.zeros(len(to.bits), np.bool_)
+                mask[some] = True
+                yield one, to, mask
+
+    return lent(), {everyone[number].product for number in np.unique(giver[needed]).tolist()}
 
 
 def _corner(held: Held) -> tuple[int, int]:

@@ -31,6 +31,14 @@ class _Block:
     row: int
     column: int
 
+    @property
+    def whose(self) -> str:
+        return self.product
+
+    @property
+    def crop(self) -> None:
+        return
+
     def key(self, band: Band) -> str:
         return f"{self.folder}/{block_key(band.path, self.row, self.column)}"
 

@@ -1,8 +1,9 @@
 """Pixels of a window: objects are fetched, decoded and pasted, several at once; nothing is interpolated.
 
-Where several products hold a block, the first DN > 0 in their order wins, pixel by pixel and band by band. A further
-holder's object is read only while the needed part of the block has zeros left: a block of one holder costs exactly
-one object, a block of n holders at least one and at most n.
+Where several products hold a block, the first DN > 0 in their order wins, pixel by pixel and band by band. What is held
+for a product that was chosen, by one that was not, is cropped to the footprint of the chosen one. A further holder's
+object is read only while the part of the block that it may show has zeros left: a block of one holder costs exactly one
+object, a block of n holders at least one and at most n.
 """
 
 from __future__ import annotations
@@ -116,8 +117,8 @@ def read_bands(
         target = resolution or size
         region = arrays[job.band][job.row][window.slices(part, target)]
         pixels = region if target == size else np.zeros(part.shape(size), DTYPE)
-        parts, inside = _parts(source, plan, job.slot, job.block), job.block.bounds.slices(part, size)
-        read = _merge(plan, parts, job.band, pixels, inside)
+        parts = _parts(source, plan, job.slot, job.block)
+        read = _merge(plan, parts, job.band, pixels, job.block, part)
         if target != size:
             region[...] = regrid_dn(pixels, size, target)
         return read
@@ -146,10 +147,10 @@ def block_pixels(source: BlockSource, slot: int, band: Band, block: Block) -> ND
         parts = _parts(source, plan, slot, block)
         if not parts:
             return None
-        if len(parts) == 1:
-            return _decoded(plan, parts[0], band)[0]
+        if len(parts) == 1 and parts[0].crop is None:
+            return _decoded(plan, parts[0].key(band), band)[0]
         pixels: NDArray[np.uint16] = np.zeros((band.block_pixels,) * 2, DTYPE)
-        _merge(plan, parts, band, pixels, (slice(None), slice(None)))
+        _merge(plan, parts, band, pixels, block, block.bounds)
         return pixels
 
     return with_plans(source, merged)
@@ -158,31 +159,30 @@ def block_pixels(source: BlockSource, slot: int, band: Band, block: Block) -> ND
 def suppliers(
     source: BlockSource, slot: int, band: Band, block: Block, part: Bounds
 ) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
-    """Say which holder supplied each pixel of a part of a block.
+    """Say which chosen product each pixel of a part of a block is of, whoever holds the block for it.
 
     Returns
     -------
     products : tuple of str
-        Ids of the holders in their order; empty where nobody holds it.
+        Ids of the products in the order of the overlay; empty where none has data in the block.
     index : ndarray of uint8, shape (y, x), or None
-        Index into `products` of the first holder with DN > 0; 0, the first, where none has data. None where there is
-        one holder or none: then nothing was read.
+        Index into `products` of the first with DN > 0; 0, the first, where none has data. None where there is
+        one product or none: then nothing was read.
 
     Raises
     ------
     MissingObjectError, DigestMismatchError, UnsupportedStoreError
         As `read_bands`.
     """
-    window = block.bounds.slices(part, band.resolution)
 
     def found(plan: BlockSource) -> tuple[tuple[str, ...], NDArray[np.uint8] | None]:
         parts = _parts(source, plan, slot, block)
-        names = tuple(holder.product for holder in parts)
+        names = tuple(holder.whose for holder in parts)
         if len(parts) < 2:
             return names, None
         region: NDArray[np.uint16] = np.zeros(part.shape(band.resolution), DTYPE)
         index = np.zeros(region.shape, np.uint8)
-        _merge(plan, parts, band, region, window, index=index)
+        _merge(plan, parts, band, region, block, part, index=index)
         return names, index
 
     return with_plans(source, found)
@@ -284,36 +284,58 @@ def _round(
     return failed
 
 
-def _merge(
+def _merge(  # noqa: PLR0917 - what is read, and where to
     source: BlockSource,
     parts: Sequence[Part],
     band: Band,
     region: NDArray[np.uint16],
-    window: tuple[slice, slice],
+    block: Block,
+    ground: Bounds,
     *,
     index: NDArray[np.uint8] | None = None,
 ) -> int:
-    """Paste holders into the needed part of a block, first DN > 0 first; return the bytes that were read."""
-    size = 0
+    """Paste holders into the needed ground of a block, first DN > 0 first; return the bytes that were read."""
+    size, window = 0, block.bounds.slices(ground, band.resolution)
+    cropped: dict[str, NDArray[np.uint16]] = {}  # what one object shows of several products
     for number, part in enumerate(parts):
-        if number == 0:
-            pixels, read = _decoded(source, part, band)
-            region[...] = pixels[window]
-            size += read
+        place, shown = _shown(part, block, window, band.resolution)
+        target = region[place]
+        holes = target == 0 if number else None
+        if holes is not None and not holes.any():
+            if part.crop is None:
+                break
             continue
-        holes = region == 0
-        if not holes.any():
-            break
-        pixels, read = _decoded(source, part, band)
-        size += read
-        np.copyto(region, pixels[window], where=holes)
-        if index is not None:
-            index[holes & (region > 0)] = number
+        key = part.key(band)
+        pixels = cropped.get(key)
+        if pixels is None:
+            pixels, read = _decoded(source, key, band)
+            size += read
+        if part.crop is not None:
+            cropped[key] = pixels
+            if number == 0:
+                region[...] = 0
+        np.copyto(target, pixels[shown], where=True if holes is None else holes)
+        if index is not None and holes is not None:
+            index[place][holes & (target > 0)] = number
     return size
 
 
-def _decoded(source: BlockSource, part: Part, band: Band) -> tuple[NDArray[np.uint16], int]:
-    key = part.key(band)
+def _shown(
+    part: Part, block: Block, window: tuple[slice, slice], resolution: int
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Return which pixels of a window of a block a holder may show, counted in the window and in the block."""
+    if part.crop is None:
+        return (slice(None), slice(None)), window
+    inside, outside = [], []
+    for wanted, crop in zip(window, block.bounds.slices(part.crop, resolution), strict=True):
+        start = max(wanted.start, crop.start)
+        stop = max(start, min(wanted.stop, crop.stop))
+        inside.append(slice(start - wanted.start, stop - wanted.start))
+        outside.append(slice(start, stop))
+    return (inside[0], inside[1]), (outside[0], outside[1])
+
+
+def _decoded(source: BlockSource, key: str, band: Band) -> tuple[NDArray[np.uint16], int]:
     where = f"{source.store.url}/{key}"
     with explained(where):
         data = source.store.get(key)

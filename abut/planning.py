@@ -31,9 +31,11 @@ class Plan:
     blocks: BlockRange
     """Blocks that touch the window."""
     holders: tuple[Holder, ...]
-    """Products that supply blocks, in the order of strips, then ids."""
+    """Products that supply blocks, in the order of strips, then of the ids of the chosen products that are shown."""
     strips: tuple[int, ...]
     """Place of each holder's strip in the overlay."""
+    shown: tuple[str, ...]
+    """Ids of the chosen products that have data in these blocks, whoever holds them; sorted."""
     start: NDArray[np.intp] = field(compare=False)
     """Blocks + 1 numbers."""
     which: NDArray[np.intp] = field(compare=False)
@@ -45,22 +47,19 @@ class Plan:
         number = row * self.blocks.shape[1] + column
         some = self.which[self.start[number] : self.start[number + 1]].tolist()
         if len(some) > 1:
-            some.sort(key=lambda i: (self.strips[i], rank_key(block, self.holders[i].tile), i))
+            some.sort(key=lambda i: (self.strips[i], rank_key(block, self.holders[i].shown), i))
         return tuple(HeldBlock(self.holders[i], *hull_of(self.holders[i].tile).position(block)) for i in some)
 
 
 def planned(store: Store, step: Iterable[Found], window: Bounds, own: Strip | None) -> Plan:
     """Return who holds the blocks of a window at one step; MissingObjectError if a holder does not hold a block."""
     blocks = BlockRange.around(window)
-    supply = [
-        holder
-        for one in step
-        for holder in holders_of(one.layer, one.chosen, one.holdings.members.values(), blocks, store.url)
-    ]
+    found = [holders_of(one.layer, one.chosen, one.holdings.members.values(), blocks, store.url) for one in step]
+    supply = [holder for holders, _ in found for holder in holders]
     rows = [_numbers(holder, blocks) for holder in supply]
     kept = sorted(
         ((holder, numbers) for holder, numbers in zip(supply, rows, strict=True) if len(numbers)),
-        key=lambda pair: (overlay(pair[0].layer, own), pair[0].product, pair[0].folder),
+        key=lambda pair: (overlay(pair[0].layer, own), pair[0].whose, pair[0].folder),
     )
     ranks = {order: number for number, order in enumerate(sorted({overlay(h.layer, own) for h, _ in kept}))}
     number = np.concatenate([numbers for _, numbers in kept]) if kept else np.zeros(0, np.intp)
@@ -70,49 +69,37 @@ def planned(store: Store, step: Iterable[Found], window: Bounds, own: Strip | No
         blocks,
         tuple(holder for holder, _ in kept),
         tuple(ranks[overlay(holder.layer, own)] for holder, _ in kept),
+        tuple(sorted({holder.whose for holder, _ in kept}.union(*(released for _, released in found)))),
         np.searchsorted(number[order], np.arange(len(blocks) + 1)),
         which[order],
     )
 
 
-def torn(first: Plan, now: Plan, chosen: Collection[str], lost: Collection[str]) -> dict[int, str]:
-    """Return which blocks lack something that a plan had, because chosen products were withdrawn since.
+def torn(first: Plan, lost: Collection[str]) -> dict[int, str]:
+    """Return which blocks showed pixels of products that were withdrawn since.
 
     Parameters
     ----------
-    first, now : Plan
-        What was planned for a step, and what can be read by now; of the same window.
-    chosen : collection of str
-        Ids of the products that were chosen.
+    first : Plan
+        What was planned for a step.
     lost : collection of str
-        Those of them that are live no more.
+        Ids of products that were chosen then and are live no more.
 
     Returns
     -------
     dict of int to str
-        By number of the block, row by row: the product that it lacks. A block that a lost product held is whole as
-        long as that one still holds it for others. A product that was not chosen held it for a chosen one, so it is
-        missed too.
+        By number of the block, row by row: the product that it lacks. Others may still hold what they released to it,
+        but show no more than their own footprint of it.
     """
     if not lost:
         return {}
-    names = sorted({holder.product for plan in (first, now) for holder in plan.holders})
-    index = {name: number for number, name in enumerate(names)}
-    before, after = (_pairs(plan, index) for plan in (first, now))
-    some = min(lost)
+    gone = np.array([holder.whose in lost for holder in first.holders], np.bool_)
+    numbers = np.repeat(np.arange(len(first.blocks)), np.diff(first.start))
+    missed = gone[first.which]
     return {
-        number: names[product] if names[product] in lost else some
-        for number, product in (divmod(int(pair), len(names)) for pair in np.setdiff1d(before, after))
-        if names[product] in lost or names[product] not in chosen
+        number: first.holders[which].whose
+        for number, which in zip(numbers[missed].tolist(), first.which[missed].tolist(), strict=True)
     }
-
-
-def _pairs(plan: Plan, index: dict[str, int]) -> NDArray[np.int64]:
-    """Return a number for each block and holder: the block's number times the products, plus that of the product."""
-    products = np.array([index[holder.product] for holder in plan.holders], np.int64)
-    numbers = np.repeat(np.arange(len(plan.blocks), dtype=np.int64), np.diff(plan.start))
-    found: NDArray[np.int64] = numbers * len(index) + products[plan.which]
-    return found
 
 
 def overlay(layer: Layer, own: Strip | None) -> tuple[bool, datetime, str, datetime]:

@@ -181,14 +181,14 @@ def snapped_out(bounds: Bounds) -> Bounds:
 def suppliers_of(
     source: BlockSource, window: Bounds, names: Mapping[str, int], slots: Sequence[int]
 ) -> NDArray[np.int32]:
-    """Return the first holder of each block: indexes of names, -1 where nobody holds it; (slot, row, column)."""
+    """Return the first chosen product of each block: indexes of names, -1 where there is none; (slot, row, column)."""
     blocks = BlockRange.around(window)
     table: NDArray[np.int32] = np.full((len(slots), *blocks.shape), -1, np.int32)
     for row, slot in enumerate(slots):
         for block in blocks:
             parts = source.parts(slot, block)
             if parts:
-                table[row][blocks.position(block)] = names[parts[0].product]
+                table[row][blocks.position(block)] = names[parts[0].whose]
     return table
 
 

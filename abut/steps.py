@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from abut.finding import Found
-    from abut.holders import Holder
     from abut.lattice import Bounds
+    from abut.planning import Plan
     from abut.strips import Layer
 
 type Grouping = Literal["datatake", "solar_day"]
@@ -54,12 +54,12 @@ def solar_shift(window: Bounds) -> timedelta:
     return timedelta(hours=int(longitude / 15))
 
 
-def slot_of(holders: tuple[Holder, ...]) -> Slot:
-    """Return a step in time, by the products that supply blocks; MixedBaselinesError if they can't make one step."""
+def slot_of(plan: Plan) -> Slot:
+    """Return a step in time, by what is planned for it; MixedBaselinesError if its products can't make one step."""
     layers = sorted(
-        {holder.layer.name: holder.layer for holder in holders}.values(), key=lambda one: overlay(one, None)
+        {holder.layer.name: holder.layer for holder in plan.holders}.values(), key=lambda one: overlay(one, None)
     )
-    names = {holder.layer.name: holder.product for holder in reversed(holders)}
+    names = {holder.layer.name: holder.whose for holder in reversed(plan.holders)}
     offsets: dict[str, tuple[int, Layer]] = {}
     for layer in layers:
         if layer.quantification_value != layers[0].quantification_value:
@@ -71,7 +71,7 @@ def slot_of(holders: tuple[Holder, ...]) -> Slot:
     return Slot(
         time=min(layer.time for layer in layers).astimezone(UTC),
         datatakes=tuple(dict.fromkeys(layer.strip.datatake for layer in layers)),
-        products=products_of(holders),
+        products=plan.shown,
         quantification_value=layers[0].quantification_value,
         radio_add_offset={band: offset for band, (offset, _) in offsets.items()},
     )
@@ -83,8 +83,3 @@ def _mixed(what: str, value: int, first: Layer, second: Layer, names: Mapping[st
         f"and another in {names[second.name]} (datatake {second.strip.datatake}, baseline {second.baseline}): they "
         "can't be one step in time; choose one baseline"
     )
-
-
-def products_of(holders: Iterable[Holder]) -> tuple[str, ...]:
-    """Return the ids of products, sorted."""
-    return tuple(sorted({holder.product for holder in holders}))

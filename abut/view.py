@@ -1,9 +1,10 @@
 """Views: all products of a zone in a window and a period, read as one array of blocks with a time axis.
 
 A view says who holds each block at each step, and in which order holders are overlaid: own strip first if a product
-was asked for, then datatakes by their start, strips by theirs, the rank of the holder's tile, and the id. It reads no
-pixels. It stays right while the archive changes: `View.renewed` plans again from the ledgers as they are then. What a
-product held that was withdrawn since the view was planned is an error then, never nodata.
+was asked for, then datatakes by their start, strips by theirs, the rank of the tile, and the id. What it shows are the
+legacy arrays of the chosen products, one over the other, whoever holds their blocks (`abut.holders`). It reads no
+pixels. It stays right while the archive changes: `View.renewed` plans again from the ledgers as they are then. What was
+to be seen of a product that was withdrawn since the view was planned is an error then, never nodata.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from abut.lattice import BlockRange
 from abut.newcomers import read_item
 from abut.planning import Plan, planned, torn
 from abut.product import item_key
-from abut.steps import products_of, slot_of, solar_shift, steps_of
+from abut.steps import slot_of, solar_shift, steps_of
 from abut.versions import one_version
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def select(
     period : Period, optional
         Datatakes that start in it; None: all.
     wanted : Filter
-        Further conditions. Blocks that a chosen product released are read from their holders.
+        Further conditions. Blocks that a chosen product released are read from their holders, and cropped to its
+        legacy footprint if those were not chosen.
     product : str, optional
         Product whose strip is overlaid first, in its own version.
     baseline : str, optional
@@ -123,7 +125,7 @@ def select(
     for step in steps:
         plan = planned(archive.store, step, window, own)
         if plan.holders:
-            slots.append(slot_of(plan.holders))
+            slots.append(slot_of(plan))
             plans.append(plan)
             requests.append(tuple(_request(one) for one in step))
     return View(archive, window, tuple(slots), notes, tuple(plans), tuple(requests), own)
@@ -147,7 +149,7 @@ class View:
     _first: tuple[Plan, ...] = field(default=(), repr=False, compare=False)
     """What was planned at first, if this is a newer plan."""
     _torn: tuple[Mapping[int, str], ...] = field(default=(), repr=False, compare=False)
-    """For each step the numbers of blocks that lack what a product held at first that was withdrawn since."""
+    """For each step the numbers of blocks that showed a product at first that was withdrawn since."""
 
     @property
     def store(self) -> Store:
@@ -170,7 +172,10 @@ class View:
         return BlockRange.around(self.window)
 
     def holders(self, slot: int) -> tuple[Holder, ...]:
-        """Return the products that supply blocks at a step, in the order of strips, then ids."""
+        """Return who supplies blocks at a step, for itself or for a chosen product that released them to it.
+
+        In the order of strips, then of the ids of the chosen products.
+        """
         return self._plans[slot].holders
 
     def counts(self, slot: int) -> NDArray[np.intp]:
@@ -187,7 +192,7 @@ class View:
         IndexError
             If there is no such step.
         MissingObjectError
-            If this is a newer plan, and a product that held the block at first was withdrawn since.
+            If this is a newer plan, and a product that was to be seen there at first was withdrawn since.
         """
         if self._torn and self._torn[slot]:
             row, column = self.blocks.position(block)
@@ -203,7 +208,7 @@ class View:
     def chosen(self) -> tuple[tuple[str, ...], ...]:
         """For each step the stores of the products that were chosen: ``<id>.<attempt>.zarr``, sorted.
 
-        They, and what others hold for them, decide each pixel; who holds which block may change without any of that.
+        They decide each pixel; who holds which block may change without any of that.
         """
         return tuple(
             tuple(sorted(prefix for request in requests for prefix in request.prefixes)) for requests in self._requests
@@ -211,16 +216,8 @@ class View:
 
     @property
     def named(self) -> tuple[tuple[str, ...], ...]:
-        """For each step the ids of the products that were chosen and of those that hold blocks for them, sorted.
-
-        Other than `Slot.products` they stay the same while chosen products release blocks to each other.
-        """
-        return tuple(
-            tuple(
-                sorted({holder.product for holder in plan.holders}.union(*(request.products for request in requests)))
-            )
-            for plan, requests in zip(self._plans, self._requests, strict=True)
-        )
+        """For each step the ids of the chosen products that have data in the window, sorted: those of the slots."""
+        return tuple(slot.products for slot in self.slots)
 
     @property
     def versions(self) -> dict[Strip, Version]:
@@ -236,9 +233,9 @@ class View:
     def renewed(self) -> View:
         """Plan again from the ledgers as they are now, for the products that were chosen then.
 
-        Products that were withdrawn meanwhile are left out, and `parts` of a block that they held is an error from
-        then on, unless a live product relies on them there. Products that came are not added. Steps and their order
-        stay the same, and so does all but `Slot.products`. The answer equals this one if nothing changed.
+        Products that were withdrawn meanwhile are left out, and `parts` of a block that showed them is an error from
+        then on. Products that came are not added. Steps and their order stay the same, and so does all but
+        `Slot.products`. The answer equals this one if nothing changed.
 
         Raises
         ------
@@ -250,12 +247,9 @@ class View:
             planned(self.store, [one for request in requests for one in found[request]], self.window, self._own)
             for requests in self._requests
         )
-        slots = tuple(
-            replace(slot, products=products_of(plan.holders)) for slot, plan in zip(self.slots, plans, strict=True)
-        )
+        slots = tuple(replace(slot, products=plan.shown) for slot, plan in zip(self.slots, plans, strict=True))
         first, lost = self._first or self._plans, _lost(found)
-        chosen = {name for request in found for name in request.products}
-        holes = tuple(torn(then, now, chosen, lost) for then, now in zip(first, plans, strict=True))
+        holes = tuple(torn(then, lost) for then in first)
         return replace(self, slots=slots, _plans=plans, _first=first, _torn=holes)
 
 

@@ -185,12 +185,12 @@ def _angles(store: Store, product: Product) -> tuple[NDArray[np.float64], NDArra
 def _seams(source: BlockSource, slot: int, window: Bounds) -> Iterator[tuple[str, str, Block, Block]]:
     """Yield pairs of suppliers and the blocks that they meet between; the same block twice where they share one."""
     for block in BlockRange.around(window):
-        here = [part.product for part in source.parts(slot, block)]
+        here = [part.whose for part in source.parts(slot, block)]
         for first, second in combinations(here, 2):
             yield first, second, block, block
         for beside in (Block(block.zone, block.p + 1, block.q), Block(block.zone, block.p, block.q - 1)):
             if here and beside.bounds.intersection(window):
-                there = [part.product for part in source.parts(slot, beside)[:1]]
+                there = [part.whose for part in source.parts(slot, beside)[:1]]
                 if there and there[0] != here[0]:
                     yield here[0], there[0], block, beside
 

@@ -1,9 +1,9 @@
 """Masks of a window: detectors, quality and classification, from the product that supplied each pixel.
 
-For each block and band the holder that supplied the pixel of that band (`abut.pixels.suppliers`) gives the mask; where
-no holder has data the first one does, so that a block of one holder has that product's masks as they are. The
-classification, which has no band, follows B01. Products keep their masks whole: blocks that they released have them
-too, but a view reads them of the holder.
+For each block and band the chosen product that the pixel of that band is of (`abut.pixels.suppliers`) gives the mask;
+where none has data the first one does, so that a block of one product has that product's masks as they are. The
+classification, which has no band, follows B01. Products keep their masks whole, of blocks that they released too, so
+whoever holds the pixels, masks are those of the chosen product.
 """
 
 from __future__ import annotations

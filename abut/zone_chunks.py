@@ -19,7 +19,7 @@ from abut.view_masks import supplied
 from abut.zone_layout import AXIS_BLOCKS, AxisChunk, BandChunk, MaskChunk, SourceChunk, zone_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,9 +34,9 @@ class Counts:
     """What was asked of a zone view so far."""
 
     passed: int = 0
-    """Blocks of a band that one product holds: its object's bytes as they are."""
+    """Blocks of a band that are one object: its bytes as they are."""
     merged: int = 0
-    """Blocks of a band that several hold: merged and encoded anew."""
+    """Blocks of a band that are merged of several, or cropped, and encoded anew."""
     absent: int = 0
     """Blocks that nobody holds."""
     masks: int = 0
@@ -188,7 +188,7 @@ class ZoneChunks:
             return Counts(**self._counts)
 
     def passing(self, chunk: BandChunk) -> tuple[ZoneSource, str] | None:
-        """Return the plan and the key of the object that is a chunk; None if it has no holder, or several.
+        """Return the plan and the key of the object that is a chunk; None if it is not one object as it is.
 
         None too if a product was withdrawn: `make` then looks whether it came back, or says so.
         """
@@ -197,7 +197,7 @@ class ZoneChunks:
             parts = source.parts(chunk.slot, chunk.block)
         except MissingObjectError:
             return None
-        return (source.plan, parts[0].key(chunk.band)) if len(parts) == 1 else None
+        return (source.plan, parts[0].key(chunk.band)) if _is_object(parts) else None
 
     def held(self, chunk: Chunk) -> bool:
         """Whether a chunk is there: axes are, blocks that somebody held when the zone was opened, and their masks."""
@@ -211,7 +211,7 @@ class ZoneChunks:
             self._counts[what] += 1
 
     def read(self, chunk: Chunk) -> bytes | None:
-        """Return any chunk: the object's bytes where one product holds the block; None if nobody does.
+        """Return any chunk: the object's bytes where the block is one object; None if nobody holds it.
 
         Raises
         ------
@@ -221,7 +221,7 @@ class ZoneChunks:
 
         def passed(plan: BlockSource) -> bytes | None:
             parts = plan.parts(chunk.slot, chunk.block) if isinstance(chunk, BandChunk) else ()
-            if not isinstance(chunk, BandChunk) or len(parts) != 1:
+            if not isinstance(chunk, BandChunk) or not _is_object(parts):
                 return None
             key = parts[0].key(chunk.band)
             with explained(f"{plan.store.url}/{key}"):
@@ -273,8 +273,13 @@ class ZoneChunks:
         names = {name: start + index for index, name in enumerate(plan.named[chunk.slot])}
         table: NDArray[np.int32] = np.full((1, *blocks.shape), -1, np.int32)
         for block in held_blocks(plan, chunk.slot):
-            table[0][blocks.position(block)] = names[plan.parts(chunk.slot, block)[0].product]
+            table[0][blocks.position(block)] = names[plan.parts(chunk.slot, block)[0].whose]
         return encode_values(table)
+
+
+def _is_object(parts: Sequence[Part]) -> bool:
+    """Whether a block is one object as it is."""
+    return len(parts) == 1 and parts[0].crop is None
 
 
 def held_blocks(source: ZoneSource, slot: int) -> Iterator[Block]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def digest_of(view: View) -> str:
     """Return the name of a view's pixels.
 
-    It is made of the steps, the stores of the products that were chosen, and the blocks that others hold for them.
-    Settling and purging change who holds which block and the revisions of ledgers, but no pixel, and not this.
+    It is made of the steps and the stores of the products that were chosen, which alone decide each pixel. Settling and
+    purging change who holds which block and the revisions of ledgers, but no pixel, and not this.
 
     Returns
     -------
@@ -22,9 +22,7 @@ def digest_of(view: View) -> str:
         32 hexadecimal digits.
     """
     steps = []
-    for step, (slot, chosen) in enumerate(zip(view.slots, view.chosen, strict=True)):
-        stores = {f"products/{prefix}" for prefix in chosen}
-        others = [holder for holder in view.holders(step) if holder.folder not in stores]
+    for slot, chosen in zip(view.slots, view.chosen, strict=True):
         steps.append(
             {
                 "time": slot.time.isoformat(),
@@ -32,7 +30,6 @@ def digest_of(view: View) -> str:
                 "quantification_value": slot.quantification_value,
                 "radio_add_offset": sorted(slot.radio_add_offset.items()),
                 "chosen": chosen,
-                "others": [(holder.folder, hashlib.sha256(holder.bits).hexdigest()) for holder in others],
             }
         )
     document = {"zone": view.zone.epsg, "profile": view.profile, "steps": steps}

@@ -43,13 +43,23 @@ class ZonedPart:
     """A block of a zone-wide Zarr at a step, merged of all that held it: a `abut.blocks.Part`."""
 
     product: str
-    """Id of the first product that held it."""
+    """Id of the product that came first when it was made."""
     slot: int
     """Index of the step."""
     row: int
     """Row of the block."""
     column: int
     """Column of the block."""
+
+    @property
+    def whose(self) -> str:
+        """Id of the product that came first."""
+        return self.product
+
+    @property
+    def crop(self) -> None:
+        """Nothing is cropped: that was done when it was made."""
+        return
 
     def key(self, band: Band) -> str:
         """Key of the object of a band in the store."""

@@ -31,6 +31,11 @@ class MemoryPart:
     product: str
     slot: int
     block: Block
+    crop: Bounds | None = None
+
+    @property
+    def whose(self) -> str:
+        return self.product
 
     def key(self, band: Band) -> str:
         return f"{self.slot}/{self.product}/{self.block.p}/{self.block.q}/{band.key}"

@@ -1,4 +1,9 @@
-"""Views by sets of blocks, one product after the other: slow, and obvious."""
+"""Views by sets of blocks, one product after the other: slow, and obvious.
+
+A step shows the chosen products' own pixels of each block, one product over the other. Where one released the block,
+its pixels are read from the holder: as they are if that was chosen too, else cropped to the footprint of the one that
+released it, which keeps its place in the order.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +26,11 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.view import View
 
-type Read = dict[str, dict[Block, list[str]]]
-"""Keys of the objects of band B01 by block, in the order of the overlay, by datatakes of a step."""
+type Shown = tuple[str, str, Bounds | None]
+"""Id of a chosen product, key of the object of band B01 that shows it in a block, and how that is cropped."""
+
+type Read = dict[str, dict[Block, list[Shown]]]
+"""What is shown by block, in the order of the overlay, by datatakes of a step."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +101,28 @@ def reference(
         near = [one for one in near if one.item["properties"]["processing:version"] == baseline]
     kept = [one for one in near if is_taken(one, near, product)]
     own = next((one.strip for one in kept if one.item["id"] == product), None)
+    kept_prefixes = {one.member.prefix for one in kept}
+
+    def order(one: Candidate) -> tuple[Any, ...]:
+        return one.strip != own, first(one, kept), one.strip, rank_key(block, one.member.tile), one.member.product
+
     read: Read = {}
     for block in blocks:
-        holding = {
-            (step(one, kept, window, by_day=by_day), one.strip != own, first(one, kept), one.strip, holder.prefix):
-                holder
-            for one in kept
-            for holder in one.holders(block)
-        }  # fmt: skip
-        order = sorted(
-            holding, key=lambda key: (*key[:4], rank_key(block, holding[key].tile), holding[key].product, key[4])
-        )
-        for key in order:
-            row, column = holding[key].tile.hull.position(block)
-            name = f"products/{key[4]}/{block_key(BAND['B01'].path, row, column)}"
-            read.setdefault(key[0], {}).setdefault(block, []).append(name)
+        for one in sorted((one for one in kept if block in one.member.tile.hull), key=order):
+            for holder in one.holders(block):
+                if holder.prefix == one.member.prefix or holder.prefix not in kept_prefixes:
+                    when = step(one, kept, window, by_day=by_day)
+                    read.setdefault(when, {}).setdefault(block, []).append(shown(one.member, holder, block))
     return dict(sorted(read.items()))
+
+
+def shown(chosen: Member, holder: Member, block: Block) -> Shown:
+    """What of a holder's object is shown for a chosen product."""
+    row, column = holder.tile.hull.position(block)
+    part = chosen.tile.footprint.intersection(block.bounds)
+    is_whole = part == block.bounds or holder.tile == chosen.tile
+    key = f"products/{holder.prefix}/{block_key(BAND['B01'].path, row, column)}"
+    return chosen.product, key, None if is_whole else part
 
 
 def is_taken(one: Candidate, others: list[Candidate], product: str | None) -> bool:
@@ -134,10 +148,13 @@ def step(one: Candidate, others: list[Candidate], window: Bounds, *, by_day: boo
     return str((first(one, others) + timedelta(seconds=int(longitude / 15) * 3600)).date())
 
 
-def read_by(view: View) -> list[dict[Block, list[str]]]:
-    """Return what a view reads: keys of band B01 by block, for each step."""
-    found: list[dict[Block, list[str]]] = []
+def read_by(view: View) -> list[dict[Block, list[Shown]]]:
+    """Return what a view shows, by block, for each step."""
+    found: list[dict[Block, list[Shown]]] = []
     for slot in range(len(view.slots)):
-        parts = {block: [part.key(BAND["B01"]) for part in view.parts(slot, block)] for block in view.blocks}
-        found.append({block: keys for block, keys in parts.items() if keys})
+        parts = {
+            block: [(part.whose, part.key(BAND["B01"]), part.crop) for part in view.parts(slot, block)]
+            for block in view.blocks
+        }
+        found.append({block: some for block, some in parts.items() if some})
     return found

@@ -324,7 +324,10 @@ def test_blocks_that_a_chosen_product_released_are_read_from_holders_that_were_n
         assert {
             block: [part.product for part in found.parts(0, block)] for block in found.blocks if found.parts(0, block)
         } == {shared: [cloudy.id]}
-        assert found.slots[0].products == (cloudy.id,)
+        assert [(part.whose, part.crop) for part in found.parts(0, shared)] == [
+            (clear.id, shared.bounds.intersection(clear.tile.footprint))
+        ]
+        assert found.slots[0].products == found.named[0] == (clear.id,)
     everything = view(archive)
     assert {part.product for block in BLOCKS for part in everything.parts(0, block)} == {cloudy.id}
     assert everything.counts(0).sum() == 1

@@ -53,6 +53,8 @@ class ToyPart:
     slot: int
     block: Block
     product: str = "toy"
+    whose: str = "toy"
+    crop: Bounds | None = None
 
     def key(self, band: Band) -> str:
         return f"{band.name}/{self.slot}/{self.block.p}/{self.block.q}"
