@@ -5,21 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import math
-import os
 import statistics
 import threading
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
 
+from benchmarks.measure import cpu_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,34 +183,3 @@ def crowd(server: Server, requests: Sequence[Request], readers: int, duration: f
     for thread in threads:
         thread.join()
     return seconds, errors
-
-
-def cpu_of(processes: Iterable[int]) -> float:
-    """Return the CPU seconds that processes have used so far; those that ended are left out."""
-    total = 0
-    for process in processes:
-        try:
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += int(fields[11]) + int(fields[12])
-    return total / _TICKS
-
-
-def memory_of(processes: Iterable[int]) -> float:
-    """Return the resident memory of processes in MB, pages shared with files left out."""
-    total = 0
-    for process in processes:
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("RssAnon:"):
-                total += int(line.split()[1])
-    return total / 1024
-
-
-def children(process: int) -> list[int]:
-    """Return a process and all its descendants."""
-    found = [process]
-    for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += [int(child) for child in task.read_text().split()]
-    return found

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.catalogue import servers
 from benchmarks.catalogue.items import FIRST, MONTHS, SEED, europe, items
-from benchmarks.catalogue.load import Figures, Request, Server, compare, crowd, memory_of, pages
+from benchmarks.catalogue.load import Figures, Request, Server, compare, crowd, pages
+from benchmarks.measure import memory_of
 from catalog.collection import make_collection
 from catalog.opening import open_catalogue
 from tests.postgres import administer

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from abut.archive import create_archive
-from benchmarks.catalogue.load import Server, children
+from benchmarks.catalogue.load import Server
+from benchmarks.measure import children
 from tests.postgres import cluster
 
 if TYPE_CHECKING:
