@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,9 +17,11 @@ import numpy as np
 from benchmarks.measure import peak_memory
 from benchmarks.tiles import peer
 from benchmarks.tiles.ask import Service, tile_path
-from benchmarks.tiles.scene import FULL, QUICK, TILE_PIXELS, against_truth, inner_tiles, some_tiles
+from benchmarks.tiles.scene import FULL, QUICK, RANGE, TILE_PIXELS, against_truth, inner_tiles, some_tiles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from benchmarks.tiles.scene import MapTile, Size
@@ -191,7 +192,7 @@ def _numbers(body: bytes) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
 
 
 def _eight_bits(data: NDArray[np.uint16], mask: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    low, high = peer.RANGE
+    low, high = RANGE
     scaled = np.clip((data.astype(np.float32) - low) / (high - low) * 255, 0, 255)
     return np.where(mask, 0, scaled).astype(np.uint8), mask
 

@@ -88,7 +88,7 @@ def require_wrk() -> str:
     return found
 
 
-def load(url: str, paths: Sequence[str], clients: int, seconds: int, out: Path, tags: Sequence[str] = ()) -> Load:
+def load(url: str, paths: Sequence[str], clients: int, out: Path, *, seconds: int, tags: Sequence[str] = ()) -> Load:
     """Let some clients ask for random paths.
 
     Parameters
@@ -99,10 +99,10 @@ def load(url: str, paths: Sequence[str], clients: int, seconds: int, out: Path, 
         What is asked for.
     clients : int
         How many ask at once.
-    seconds : int
-        For how long.
     out : Path
         Folder for the script and the list.
+    seconds : int
+        For how long.
     tags : sequence of str
         ETags of the paths that clients know already; empty: they know none.
 
@@ -118,7 +118,19 @@ def load(url: str, paths: Sequence[str], clients: int, seconds: int, out: Path, 
     known = tags or [""] * len(paths)
     told.write_text("".join(f"{path} {tag}\n" for path, tag in zip(paths, known, strict=True)))
     threads = str(min(clients, 2))
-    command = [require_wrk(), "-t", threads, "-c", str(clients), "-d", f"{seconds}s", "--timeout", "60s", "-s", script]
+    command = [
+        require_wrk(),
+        "-t",
+        threads,
+        "-c",
+        str(clients),
+        "-d",
+        f"{seconds}s",
+        "--timeout",
+        "60s",
+        "-s",
+        str(script),
+    ]
     environment = {"BENCH_PATHS": str(told)}
     done = subprocess.run([*command, url], stdout=subprocess.PIPE, env=environment, check=True, text=True)
     saw = json.loads(done.stdout.splitlines()[-1])
