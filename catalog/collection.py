@@ -25,7 +25,7 @@ DOI: Final = "https://doi.org/10.5270/S2_-742ikth"
 MISSION: Final = "https://sentinels.copernicus.eu/web/sentinel/missions/sentinel-2"
 """What there is to know about the mission."""
 
-EDITION: Final = 1
+EDITION: Final = 2
 """Number of what `make_collection` says; to be increased with each change of it, so that archives get the new one."""
 
 _EDITION: Final = "abut:edition"

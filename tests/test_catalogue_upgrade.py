@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
     from abut.archive import Archive
 
-EDITIONS = {1: "43c3e1700adc34767d89978e80c08ce731dffc8ecc76bac0b7679da3013dd55f"}
+EDITIONS = {
+    1: "43c3e1700adc34767d89978e80c08ce731dffc8ecc76bac0b7679da3013dd55f",
+    2: "b54bdfecd8e01715efc962d7e247ce1b15a81f1ed3ccc5b4a9218c4231c7d844",
+}
 """Digests of what the editions of the collection say."""
 
 ONE, OTHER = ToySource(TILES[0]), ToySource(TILES[1])
