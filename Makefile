@@ -5,7 +5,7 @@ DEMO_OUT ?= demo-output
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test interop lint format bench bench-catalogue bench-cubes lock clean
+.PHONY: help setup demo equality test interop lint format bench bench-catalogue bench-cubes bench-tiles lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,9 @@ bench-catalogue: setup ## Measure the STAC API: SQLite beside pgstac, 300,000 it
 
 bench-cubes: setup ## Measure cubes: neighbourhoods, windows, series, beside JP2, COG and stock readers
 	@$(PY) -m benchmarks.cubes.run
+
+bench-tiles: setup ## Measure map tiles: beside rio-tiler on COGs, many clients, memory (needs wrk)
+	@$(PY) -m benchmarks.tiles.run
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \

@@ -67,7 +67,7 @@ class Cogs:
         """Read DN of a map tile, nearest neighbour, from the products whose boxes it touches."""
         from rio_tiler.mosaic import mosaic_reader  # noqa: PLC0415 - heavy; only in processes that read so
 
-        touched = [place for place in self.places if _touch(box_of(place), one.box)]
+        touched = [place for place in self.places if touch(box_of(place), one.box)]
         how: Callable[..., ImageData] = self._of_open if self.kept else self._of_item
         image: ImageData
         image, _ = mosaic_reader(touched, how, one.x, one.y, one.z, threads=1)
@@ -108,5 +108,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, **SETTINGS}
 
 
-def _touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+def touch(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    """Return whether two boxes of west, south, east and north have ground in common."""
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
