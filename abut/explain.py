@@ -199,7 +199,8 @@ def explain(
         raise ValueError("nothing to explain: no zone is read")
     together = list(dict.fromkeys(one.bands for read in reads for one in read.rectangles))
     bands = sorted({band for some in together for band in some}, key=lambda band: band.index)
-    known = _known(store, sorted({name for read in reads for name in _seen(read)}), bands, together)
+    names = {name for read in reads for some in (_seen(read), _holding(read)) for name in some}
+    known = _known(store, sorted(names), bands, together)
     rest, share = _beyond(window, reads, known)
     opened = list(_opened(reads[0], window, bands, known))
     for read in reads[1:] if share else ():
@@ -249,6 +250,21 @@ def _seen(read: Read) -> Iterator[str]:
         yield from slot.products
 
 
+def _holding(read: Read) -> Iterator[str]:
+    """Name the products whose objects may be read, those too that hold blocks for others."""
+    for _, _, holders in _blocks(read):
+        yield from holders
+
+
+def _blocks(read: Read) -> Iterator[tuple[Rectangle, tuple[int, Block], list[str]]]:
+    """Yield what is read block by block and step by step: the holders, the first first, each object once."""
+    for one in read.rectangles:
+        for block in BlockRange.around(one.ground):
+            for slot in range(len(read.source.slots)):
+                holders = [part.product for part in read.source.parts(slot, block)]
+                yield one, (slot, block), holders if len(holders) < 2 else list(dict.fromkeys(holders))
+
+
 def _known(
     store: Store, names: Sequence[str], bands: Sequence[Band], together: Sequence[tuple[Band, ...]]
 ) -> dict[str, _Known]:
@@ -276,16 +292,14 @@ def _zone_read(read: Read, known: Mapping[str, _Known]) -> ZoneRead:
     names: set[str] = set()
     held: dict[Block, int] = {}  # steps as bits
     least, most, least_bytes, most_bytes = 0, 0, 0, 0
-    for one in read.rectangles:
-        for block in BlockRange.around(one.ground):
-            for slot in range(len(read.source.slots)):
-                for number, part in enumerate(read.source.parts(slot, block)):
-                    names.add(part.product)
-                    held[block] = held.get(block, 0) | 1 << slot
-                    size = known[part.product].size(one.bands, block)
-                    most, most_bytes = most + len(one.bands), most_bytes + size
-                    if read.certain and number == 0:
-                        least, least_bytes = least + len(one.bands), least_bytes + size
+    for one, (slot, block), holders in _blocks(read):
+        for number, name in enumerate(holders):
+            names.add(name)
+            held[block] = held.get(block, 0) | 1 << slot
+            size = known[name].size(one.bands, block)
+            most, most_bytes = most + len(one.bands), most_bytes + size
+            if read.certain and number == 0:
+                least, least_bytes = least + len(one.bands), least_bytes + size
     return ZoneRead(
         zone=str(read.source.zone),
         products=tuple(sorted(names)),
