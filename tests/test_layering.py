@@ -19,7 +19,8 @@ ALLOWED = {
     "catalog": {"abut", "catalog"},
     "ingest": {"abut", "catalog", "ingest"},
     "services": {"abut", "catalog", "services"},
-    "cli": {"abut", "catalog", "ingest", "services", "cli"},
+    "workflows": {"workflows"},
+    "cli": {"abut", "catalog", "ingest", "services", "workflows", "cli"},
 }
 HEAVY = ("rasterio", "dask", "distributed", "defusedxml", "fastapi", "starlette", "titiler")
 
