@@ -20,6 +20,9 @@ WORKER_BYTES: Final = 600_000_000
 CONNECT_SECONDS: Final = 20
 """How long to wait for a scheduler, and for workers."""
 
+_LOOP: Final = "IO loop"
+"""Name of the thread in which Dask's event loop runs."""
+
 _dask: Any = distributed  # some of its functions carry types and most do not; as Any they can be called
 
 # Workers are processes with one thread: what the libraries below would start on their own would only compete.
@@ -82,16 +85,25 @@ def remote_cluster(scheduler: str) -> Iterator[Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Dask's own messages to itself; what matters is said by Abut."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    """Keep Dask's own messages to itself; what matters is said by Abut.
+
+    Of what asyncio says that alone is kept back which is about Dask: the program may have event loops of its own.
+    """
+
+    def is_of_others(record: logging.LogRecord) -> bool:
+        return record.threadName != _LOOP and "distributed" not in record.getMessage()
+
+    loggers, shared = [logging.getLogger(name) for name in ("distributed", "tornado")], logging.getLogger("asyncio")
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
+    shared.addFilter(is_of_others)
     try:
         with dask.config.set(
             {"distributed.comm.timeouts.connect": CONNECT_SECONDS, "distributed.admin.tick.limit": "1h"}
         ):
             yield
     finally:
+        shared.removeFilter(is_of_others)
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)

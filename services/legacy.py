@@ -14,12 +14,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from abut import __version__
-from abut.errors import BadRequestError
+from abut.errors import BadRequestError, ProductNotFoundError
 from abut.export import export_geotiff, export_safe
 from abut.export.cube import zip_folder
+from abut.export.source import safe_layout
 from abut.messages import quoted
+from abut.product import holding
 from services.cubes.answers import HANDLED, TemporaryFile
-from services.cubes.context import has
+from services.cubes.context import aside, has
 from services.cubes.execution import Workshop
 from services.cubes.files import ZIP, Made, Unchanged
 from services.cubes.users import Users
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from abut.archive import Archive
+    from abut.product import Product
     from services.cubes.execution import Stop
     from services.settings import Settings
     from services.stac.auth import Access
@@ -61,6 +64,8 @@ def create_legacy_app(archive: Archive, settings: Settings, access: Access | Non
     async def tile(request: Request) -> Response:
         form = _format(request)
         user = await users.name(request)
+        if request.method == "HEAD":
+            return _headers(await aside(_live, archive, request.path_params["id"]), form)
         work = partial(_make, archive, request.path_params["id"], form, settings.scratch, partial(has, request))
         made = await workshop.run(request, user, work, _discard)
         if isinstance(made, Unchanged):
@@ -88,9 +93,8 @@ def _make(  # noqa: PLR0917 - the last is given by the workshop
     archive: Archive, name: str, form: str, scratch: str | None, is_known: Callable[[str], bool], stop: Stop
 ) -> Made | Unchanged:
     """Make the zip of a tile; each image is compared with the digest recorded at ingest."""
-    product = archive.product(name)
-    digest = hashlib.sha256(f"{__version__} {product.folder} {form}".encode()).hexdigest()
-    tag = f'W/"{digest[:32]}"'
+    product = _live(archive, name)
+    tag = _tag(product, form)
     if is_known(tag):
         return Unchanged(tag)
     folder = Path(tempfile.mkdtemp(prefix="abut-legacy-", dir=scratch))
@@ -101,8 +105,7 @@ def _make(  # noqa: PLR0917 - the last is given by the workshop
             export_safe(archive, product, out, done=done)
         else:
             export_geotiff(archive, product, out, done=done)
-        (content,) = out.iterdir()
-        packed = folder / f"{content.name}.zip"
+        packed = folder / _name(product, form)
         zip_folder(out, packed)
         shutil.rmtree(out)
         stop.check()
@@ -110,6 +113,31 @@ def _make(  # noqa: PLR0917 - the last is given by the workshop
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return Made(folder, packed, ZIP, tag, (product.id,))
+
+
+def _live(archive: Archive, name: str) -> Product:
+    """Return a product that is not withdrawn: what the operator hid is not given to strangers."""
+    product = archive.product(name)
+    if holding(archive.store, product)[0].withdrawn is not None:
+        raise ProductNotFoundError(f"{archive.store.url}: product {quoted(product.id)} was withdrawn")
+    return product
+
+
+def _name(product: Product, form: str) -> str:
+    return f"{safe_layout(product).name if form == 'safe' else product.id}.zip"
+
+
+def _tag(product: Product, form: str) -> str:
+    digest = hashlib.sha256(f"{__version__} {product.folder} {form}".encode()).hexdigest()
+    return f'W/"{digest[:32]}"'
+
+
+def _headers(product: Product, form: str) -> Response:
+    """Return the answer to HEAD: what GET would say before the tile is made, so without its length."""
+    made = Made(Path(), Path(_name(product, form)), ZIP, _tag(product, form), (product.id,))
+    answer = Response(None, 200, made.headers, ZIP)
+    del answer.headers["content-length"]
+    return answer
 
 
 def _discard(made: Made | Unchanged) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import signal
 import socket
-import tempfile
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 from abut.errors import AbutError
 from services.app import create_app
 from services.logs import configure_logging
+from services.scratch import private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -118,9 +119,13 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) 
 
 
 def served_app(settings: Settings) -> ASGIApp:
-    """Return the application of a worker, which has logs of its own to set up."""
+    """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
     configure_logging(settings.log_level, settings.log_format)
-    return create_app(settings)
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(private(settings.scratch, "abut-scratch"))
+        app = create_app(settings.model_copy(update={"scratch": str(scratch)}))
+        atexit.register(stack.pop_all().close)
+    return app
 
 
 @contextlib.contextmanager
@@ -129,8 +134,8 @@ def _shared_snapshots(settings: Settings) -> Iterator[Settings]:
     if settings.workers == 1 or settings.zone_snapshots:
         yield settings
         return
-    with tempfile.TemporaryDirectory(prefix="abut-snapshots-", ignore_cleanup_errors=True) as folder:
-        yield settings.model_copy(update={"zone_snapshots": folder})
+    with private(None, "abut-snapshots") as folder:
+        yield settings.model_copy(update={"zone_snapshots": str(folder)})
 
 
 @contextlib.contextmanager

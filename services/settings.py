@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     """Cubes of jobs that are made at once, by all services that share the jobs."""
     cube_parts_per_user: int = Field(2, ge=1)
     """Those of one user."""
+    cube_lease_seconds: float = Field(60, ge=1)
+    """How long after a service fell silent the cubes of jobs that it made are handed out again."""
+    cube_idle_seconds: float = Field(600, ge=0)
+    """How long after the last cube of a job the processes that make them end, where there is no scheduler."""
     legacy_threads: int = Field(1, ge=1, le=64)
     """Legacy tiles that each process makes at once; each takes some 600 MB of memory."""
     legacy_seconds: float = Field(1_800, gt=0)

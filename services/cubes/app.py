@@ -138,6 +138,8 @@ def _jobs(archive: Archive, settings: Settings) -> Jobs | None:
         workers=settings.cube_workers,
         at_once=settings.cube_parts_at_once,
         per_user=settings.cube_parts_per_user,
+        lease_seconds=settings.cube_lease_seconds,
+        idle_seconds=settings.cube_idle_seconds,
     )
     return Jobs(store, Runner(store, how), results)
 

@@ -47,6 +47,21 @@ def key_of(claim: Claim) -> str:
     return f"{claim.part.job}/{claim.part.number}.{claim.token[:12]}.zarr"
 
 
+def remove_others(store: Store, claim: Claim) -> None:
+    """Delete what earlier tries of a part left whose services were killed; the result of this one stays."""
+    part, mine = claim.part, key_of(claim)
+    if part.tries > 1:
+        for folder in _folders(store, part.job):
+            if folder.startswith(f"{part.job}/{part.number}.") and folder != mine:
+                remove(store, folder)
+
+
+def _folders(store: Store, job: str) -> list[str]:
+    if store.root is not None:
+        return [f"{job}/{path.name}" for path in (store.root / job).iterdir()]
+    return [folder.rstrip("/") for folder in store.children(job)[0]]
+
+
 def zarr_store(url: str, key: str) -> Any:
     """Return the Zarr store of a result, to be written or read."""
     from zarr.storage import ObjectStore  # noqa: PLC0415 - slow to import

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.cubes.jobs import JobStoreError, utc_now
-from services.cubes.results import key_of, open_results, remove
+from services.cubes.results import key_of, open_results, remove, remove_others
 from services.cubes.retention import sweep
 from services.cubes.worker import Outcome, Task, run
 
@@ -50,6 +50,8 @@ class Running:
     """Parts that run at once of each user."""
     lease_seconds: float = 60
     """How long after this process fell silent its parts are handed out again."""
+    idle_seconds: float = 600
+    """How long after the last part worker processes of this machine end; the next part starts them again."""
     poll_seconds: float = 2
     """How often to look for parts that others put in."""
 
@@ -79,6 +81,7 @@ class Runner:
         self._cluster = contextlib.ExitStack()
         self._client: Any = None
         self._pause_until = 0.0
+        self._busy = 0.0
         self._threads = [
             threading.Thread(target=self._work, name="abut-cubes", daemon=True),
             threading.Thread(target=self._sweep, name="abut-cubes-sweep", daemon=True),
@@ -106,6 +109,7 @@ class Runner:
             try:
                 self._look_after()
                 self._hand_out()
+                self._rest()
             except JobStoreError as error:
                 _log.warning("%s", error)
                 self._pause_until = time.monotonic() + _PAUSE_SECONDS
@@ -130,6 +134,14 @@ class Runner:
                 self._disconnect()
                 self._jobs.give_back(claim, "there is nobody to do it", failed=False)
                 self._pause_until = time.monotonic() + _PAUSE_SECONDS
+
+    def _rest(self) -> None:
+        """End worker processes of this machine that had nothing to do for long."""
+        now = time.monotonic()
+        if self._active:
+            self._busy = now
+        elif self._client is not None and not self._how.scheduler and now - self._busy > self._how.idle_seconds:
+            self._disconnect()
 
     def _places(self) -> int:
         if self._client is None or self._how.scheduler is None:
@@ -184,6 +196,8 @@ class Runner:
         outcome = _outcome(future)
         if outcome.problem is None:
             held = jobs.finish(claim, key_of(claim))
+            if held:
+                remove_others(self._results, claim)
         else:
             _log.info("%s of job %s: %s", claim.part.name, claim.part.job, outcome.problem)
             held = False
