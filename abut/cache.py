@@ -59,6 +59,14 @@ class Cache[T]:
         self._keep(key, self._size(value))
         return value
 
+    def peek(self, key: Hashable) -> T | None:
+        """Return a value that was made and is kept, None otherwise; never waits."""
+        with self._lock:
+            if key not in self._sizes:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key].result()
+
     def forget(self, key: Hashable) -> None:
         """Take a value out."""
         with self._lock:

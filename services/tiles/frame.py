@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
@@ -16,6 +15,7 @@ from abut.lattice import Zone
 from abut.messages import quoted
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _DEGREE: Final = 111_320.0
@@ -126,7 +126,9 @@ def _metres_of_unit(text: str) -> float:
         return _DEGREE
     unit = float(system.axis_info[0].unit_conversion_factor) if system.axis_info else 1.0
     operation = system.coordinate_operation
-    return unit * (0.75 if operation is not None and "Mercator" in operation.method_name and _is_straight(system) else 1)
+    return unit * (
+        0.75 if operation is not None and "Mercator" in operation.method_name and _is_straight(system) else 1
+    )
 
 
 def _is_straight(system: CRS) -> bool:

@@ -1,0 +1,346 @@
+"""Scenes: what a wish shows on any frame, from all zones that have something there."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from abut.errors import BadRequestError, NoDataError
+from abut.messages import quoted
+from services.tiles.canvas import Canvas, distance_to
+from services.tiles.errors import TooWideError, UnreadableError
+from services.tiles.flags import flags_of
+from services.tiles.layers import asked_for, bands_needed
+from services.tiles.levels import level_for
+from services.tiles.mosaic import Tally, Window, blocks_under, mosaic_of, overlays_under
+from services.tiles.places import places_of
+from services.tiles.warp import MARGIN, METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from abut.blocks import Slot
+    from abut.lattice import Zone
+    from services.tiles.frame import Frame, Pixels
+    from services.tiles.levels import Level
+    from services.tiles.mosaic import Mosaic
+    from services.tiles.places import Places
+    from services.tiles.plan import ZonePlan
+    from services.tiles.scenes import Scenes
+    from services.tiles.warp import Resampling
+    from services.tiles.wish import Wish
+
+_FORMAT: Final = b"abut tiles 1"
+"""Begins what an ETag is the digest of; another one where the same objects give other pixels."""
+_LARGEST: Final = 4
+"""How many times as many pixels as a picture may have may be read of a zone for it."""
+
+
+class _StaleError(Exception):
+    """A plan named an object that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a wish shows; get one with `services.tiles.scenes.Scenes.open`. Of any thread."""
+
+    scenes: Scenes
+    """Where plans and pixels come from."""
+    wish: Wish
+    """What is asked for."""
+
+    @property
+    def plans(self) -> tuple[ZonePlan, ...]:
+        """Return the plans of all zones that have something, by EPSG code; a wish of no zone plans many."""
+        found = (self.scenes.plan(self.wish, zone) for zone in self.scenes.zones(self.wish))
+        return tuple(plan for plan in found if plan is not None)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """West, south, east and north in degrees; from -180 to 180 across the antimeridian.
+
+        Raises
+        ------
+        NoDataError
+            If nothing is found.
+        """
+        edges = [plan.degrees for plan in self.plans]
+        if not edges:
+            raise NoDataError(f"no product is found for {self.wish}")
+        whole = any(west > east for west, _, east, _ in edges)
+        return (
+            -180.0 if whole else min(edge[0] for edge in edges),
+            min(edge[1] for edge in edges),
+            180.0 if whole else max(edge[2] for edge in edges),
+            max(edge[3] for edge in edges),
+        )
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Ids of the products that are shown somewhere, sorted."""
+        return tuple(sorted({one.product for plan in self.plans for one in plan.overlays}))
+
+    @property
+    def steps(self) -> tuple[Slot, ...]:
+        """Datatakes, by their start; one for each zone that it has something in."""
+        return tuple(sorted((slot for plan in self.plans for slot in plan.slots), key=lambda slot: slot.time))
+
+    def read(
+        self, frame: Frame, layers: Sequence[str], *, resampling: Resampling = "nearest", unscale: bool = True
+    ) -> Pixels:
+        """Return pixels.
+
+        Parameters
+        ----------
+        frame : Frame
+            Where.
+        layers : sequence of str
+            Bands, and flags, see `services.tiles.layers.ALL`.
+        resampling : {"nearest", "bilinear", "cubic"}
+            How bands are resampled; flags take the nearest pixel. A frame on the zone's own pixels is not resampled.
+        unscale : bool
+            Reflectance, (DN + offset) / quantification value, with each product's own offset; else DN.
+
+        Returns
+        -------
+        Pixels
+            All nodata where nothing is found.
+
+        Raises
+        ------
+        BadRequestError
+            If a layer or the method is not known.
+        TooWideError
+            If the picture has too many pixels, or needs too many objects.
+        MixedBaselinesError
+            If DN are asked for and products with different offsets are shown; if products of a datatake differ.
+        UnreadableError
+            If the wish is one product, and an object of it is broken or lost.
+        UnsupportedStoreError, InvalidArchiveError
+            If the archive can't be read.
+        """
+        if resampling not in METHODS:
+            raise BadRequestError(f"resampling {quoted(resampling)} is not one of {', '.join(METHODS)}")
+        asked = asked_for(tuple(layers))
+        self._require_small(frame, len(asked))
+        canvas = Canvas(frame, asked, unscale)
+        places = places_of(frame)
+        tally = Tally(self.scenes.limits.objects)
+        plans = self._under(places)
+        for plan in plans:
+            distance = distance_to(places, plan.zone) if len(plans) > 1 else None
+            self._fill(canvas, plan, places, distance, resampling, tally)
+        return canvas.pixels()
+
+    def etag(self, frame: Frame, layers: Sequence[str]) -> str:
+        """Return a digest of the keys of all objects that `read` might paste, in their order; reads none of them.
+
+        It is equal as long as the pixels are; the method of resampling and `unscale` are not part of it.
+
+        Raises
+        ------
+        BadRequestError, TooWideError, MixedBaselinesError, UnsupportedStoreError, InvalidArchiveError
+            As `read`.
+        """
+        asked = asked_for(tuple(layers))
+        self._require_small(frame, len(asked))
+        digest = hashlib.sha256(_FORMAT)
+        digest.update(repr((frame, tuple(layers))).encode())
+        places = places_of(frame)
+        for plan in sorted(self._under(places), key=lambda plan: plan.zone):
+            x, y = places.within(plan.zone)
+            digest.update(repr((plan.zone.epsg, plan.broken)).encode())
+            for resolution, bands in bands_needed(asked).items():
+                window = _window(plan, level_for(resolution, frame.metres), x, y, margin=2)
+                if window is not None:
+                    digest.update(repr([band.name for band in bands]).encode())
+                    for line in _named(plan, window):
+                        digest.update(line.encode())
+        return digest.hexdigest()[:32]
+
+    def _require_small(self, frame: Frame, layers: int) -> None:
+        most = self.scenes.limits.pixels
+        if frame.width * frame.height * layers > most:
+            raise TooWideError(
+                f"a picture of {frame.width} x {frame.height} pixels and {layers} layers has more than {most} values"
+            )
+
+    def _under(self, places: Places) -> list[ZonePlan]:
+        """Return the plans of zones that have something near a frame, the zone of its centre first."""
+        if not np.isfinite(places.lon).any():
+            return []
+        zones = self.scenes.zones(self.wish)
+        own = places.frame.zone
+        near = []
+        for zone in zones:
+            apart = places.apart(zone)
+            if _gap(apart) > _stray(places.lat):
+                continue
+            plan = self.scenes.plan(self.wish, zone)
+            if plan is not None and _touches(plan, apart, places.lat):
+                middle = float(np.nanmedian(np.abs(apart)))
+                near.append((zone != own, middle, zone.epsg, plan))
+        return [plan for *_, plan in sorted(near, key=lambda one: one[:3])]
+
+    def _fill(  # noqa: PLR0917 - of one use
+        self,
+        canvas: Canvas,
+        plan: ZonePlan,
+        places: Places,
+        distance: NDArray[np.float64] | None,
+        resampling: Resampling,
+        tally: Tally,
+    ) -> None:
+        """Fill a canvas from a zone; with a newer plan if objects are gone."""
+        wanted = canvas.lacks(distance)
+        if not wanted.any():
+            return
+        x, y = places.within(plan.zone)
+        while True:
+            began = tally.objects
+            try:
+                self._fill_by(canvas, plan, places, (x, y), wanted, distance, resampling, tally)
+            except _StaleError:
+                renewed = self.scenes.renewed(self.wish, plan)
+                if renewed is None:
+                    return
+                plan, tally.objects = renewed, began
+            else:
+                return
+
+    def _fill_by(  # noqa: PLR0917 - of one use
+        self,
+        canvas: Canvas,
+        plan: ZonePlan,
+        places: Places,
+        at: tuple[NDArray[np.float64], NDArray[np.float64]],
+        wanted: NDArray[np.bool_],
+        distance: NDArray[np.float64] | None,
+        resampling: Resampling,
+        tally: Tally,
+    ) -> None:
+        frame, objects = places.frame, self.scenes.objects
+        ready = []
+        for resolution, bands in bands_needed(canvas.asked).items():
+            level = level_for(resolution, frame.metres)
+            native = _is_native(frame, plan.zone, level)
+            window = _window(plan, level, *at, margin=0 if native else MARGIN[resampling], wanted=wanted)
+            if window is None:
+                continue
+            self._require_window(window, len(bands))
+            mine = [one for one in canvas.asked if one.band in bands]
+            made = mosaic_of(
+                plan, window, bands, objects, tally, alike=canvas.unscale, suppliers=any(one.mask for one in mine)
+            )
+            masks = {one.name: flags_of(made, one.mask, objects, tally) for one in mine if one.mask is not None}
+            self._note(plan, made, canvas)
+            ready.append((made, masks, mine, native))
+        for made, masks, mine, native in ready:
+            columns, rows = at[0] / made.window.level.metres, (plan.zone.equator - at[1]) / made.window.level.metres
+            columns -= made.window.left
+            rows -= made.window.top
+            canvas.add(made, masks, mine, (columns, rows), distance, "nearest" if native else resampling, places)
+
+    def _require_window(self, window: Window, bands: int) -> None:
+        height, width = window.shape
+        most = _LARGEST * self.scenes.limits.pixels
+        if height * width * bands > most:
+            raise TooWideError(
+                f"the picture needs {height} x {width} pixels of {window.level.metres} m of {bands} bands, more than "
+                f"{most} values; look at less ground"
+            )
+
+    def _note(self, plan: ZonePlan, made: Mosaic, canvas: Canvas) -> None:
+        """Note what could not be read; raise if a newer plan may do without it, or if it is all that is asked for."""
+        stale = [one for one in made.broken.values() if one.lost and plan.made <= one.since]
+        if stale:
+            raise _StaleError
+        for product, broken in made.broken.items():
+            self.scenes.objects.tell(product, broken)
+            if self.wish.item is not None:
+                raise UnreadableError(f"{product} can't be shown: {broken.reason}")
+            canvas.unreadable.add(product)
+        for product, ground in plan.broken:
+            size = made.window.level.metres
+            top, left = (ground.zone.equator - ground.top) // size, ground.left // size
+            if made.window.common(top, left, ground.height // size, ground.width // size) is not None:
+                canvas.unreadable.add(product)
+
+
+def _window(
+    plan: ZonePlan,
+    level: Level,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    *,
+    margin: int,
+    wanted: NDArray[np.bool_] | None = None,
+) -> Window | None:
+    """Return the pixels that places need, as far as a zone's products reach; None if that is nothing."""
+    if wanted is not None and not wanted.all():
+        x, y = x[wanted], y[wanted]
+    size, side, hull = level.metres, level.block, plan.blocks
+    equator = plan.zone.equator
+    left, right = max(_first(x.min() / size) - margin, hull.p0 * side), _first(x.max() / size) + 1 + margin
+    top, bottom = _first((equator - y.max()) / size) - margin, _first((equator - y.min()) / size) + 1 + margin
+    right, top, bottom = min(right, hull.p1 * side), max(top, -hull.q1 * side), min(bottom, -hull.q0 * side)
+    return Window(level, top, bottom, left, right) if left < right and top < bottom else None
+
+
+def _first(place: Any) -> int:
+    return math.floor(float(place))
+
+
+def _named(plan: ZonePlan, window: Window) -> Iterator[str]:
+    """Yield what names the objects of a window, in their order."""
+    if window.level.stored == 1:
+        for block, parts in blocks_under(plan, window):
+            yield f"{block};"
+            for part in parts:
+                yield f"{part.folder} {part.row} {part.column} {part.whose} {part.crop};"
+        return
+    for one, chunks in overlays_under(plan, window):
+        yield f"{one.folder} {chunks};"
+
+
+def _is_native(frame: Frame, zone: Zone, level: Level) -> bool:
+    """Whether a frame's pixels are those of a level."""
+    left, _, _, top = frame.bounds
+    size = level.metres
+    return (
+        frame.zone == zone
+        and frame.pixel == (size, size)
+        and (left / size).is_integer()
+        and ((top - zone.equator) / size).is_integer()
+    )
+
+
+def _gap(apart: NDArray[np.float64]) -> float:
+    """Return how far a meridian is from a frame in degrees, as far as its nodes tell."""
+    if np.nanmin(apart) <= 0 <= np.nanmax(apart):
+        return 0.0
+    return float(np.nanmin(np.abs(apart)))
+
+
+def _stray(lat: NDArray[np.float64]) -> float:
+    """Return degrees from a meridian to the farthest tiles of a zone, near some latitudes."""
+    return 6.0 + 2.4 / math.cos(math.radians(min(float(np.nanmax(np.abs(lat))) + 1.2, 85.0)))
+
+
+def _touches(plan: ZonePlan, apart: NDArray[np.float64], lat: NDArray[np.float64]) -> bool:
+    """Whether a zone has products near a frame."""
+    west, south, east, north = plan.degrees
+    middle = plan.zone.number * 6 - 183
+    first, last = ((edge - middle + 180) % 360 - 180 for edge in (west, east))
+    return bool(
+        cast("float", np.nanmin(apart)) <= last
+        and first <= cast("float", np.nanmax(apart))
+        and np.nanmin(lat) <= north
+        and south <= np.nanmax(lat)
+    )
