@@ -27,6 +27,7 @@ from services.proxy import BASE, Front, behind
 from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
+from services.viewer.app import files_app, load_viewer, wants_page
 from services.zarr import zarr_app
 from services.zone_snapshots import Snapshots
 from services.zones import zones_app
@@ -104,7 +105,11 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
                     await stack.enter_async_context(part.app.router.lifespan_context(part.app))
             yield
 
+    viewer = load_viewer()
+
     async def index(request: Request) -> Response:
+        if viewer is not None and wants_page(request):
+            return viewer.page(request)
         return _index(request.scope[BASE], mounted)
 
     probes = dict(probe for part in mounted for probe in part.probes)
@@ -112,6 +117,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         routes=[
             Route("/", index),
             *health_routes(probes),
+            Mount("/viewer", files_app(viewer)),
             *(Mount(part.path, part.app) for part in mounted),
         ],
         lifespan=lifespan,
@@ -119,7 +125,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     front = Front(settings.trusted_proxies, settings.public_url)
-    return with_logs(behind(_slashed(app, [part.path for part in mounted]), front))
+    return with_logs(behind(_slashed(app, ["/viewer", *(part.path for part in mounted)]), front))
 
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
@@ -217,7 +223,11 @@ def _index(base: str, mounted: Sequence[Part]) -> Response:
         {"rel": "status", "href": f"{base}/readyz", "type": "application/json", "title": "Whether it can answer"},
     ]
     body = {"title": "Abut", "version": __version__, "links": links}
-    return Response(json.dumps(body, indent=1), headers={"cache-control": "no-cache"}, media_type="application/json")
+    return Response(
+        json.dumps(body, indent=1),
+        headers={"cache-control": "no-cache", "vary": "Accept"},
+        media_type="application/json",
+    )
 
 
 async def _refused(_: Request, error: Exception) -> Response:

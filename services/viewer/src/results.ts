@@ -1,0 +1,201 @@
+/** The list of products that were found, by day, with previews. */
+
+import { fill, make, small } from "./dom";
+import { days, type Product } from "./products";
+import { address } from "./service";
+import { changed, type Picture, type Store } from "./state";
+import { date, plural } from "./words";
+
+/** What a search is doing. */
+export type Progress =
+  | { kind: "searching" }
+  | { kind: "found"; products: readonly Product[]; matched: number | null; more: (() => void) | null; loading: boolean }
+  | { kind: "failed"; reason: string; again: () => void };
+
+/** What the list does with the map. */
+export interface Listeners {
+  point(id: string): void;
+  open(product: Product): void;
+}
+
+/** The list. */
+export class Results {
+  readonly element = make("div", { class: "results", "aria-live": "off" });
+  readonly #summary = make("p", { class: "summary", role: "status" });
+  readonly #list = make("div", { class: "days" });
+  #buttons = new Map<string, HTMLButtonElement[]>();
+
+  constructor(
+    private readonly store: Store,
+    private readonly listeners: Listeners,
+  ) {
+    this.element.append(this.#summary, this.#list);
+    store.watch((now, before) => {
+      if (changed(now, before, "left", "right")) this.#mark();
+    });
+  }
+
+  /** Shows how a search stands. */
+  show(progress: Progress): void {
+    this.element.setAttribute("aria-busy", String(progress.kind === "searching"));
+    if (progress.kind === "searching") {
+      this.#summary.textContent = "Searching …";
+      if (!this.#list.childElementCount) fill(this.#list, ...[1, 2, 3].map(() => make("div", { class: "skeleton" })));
+      return;
+    }
+    this.#buttons = new Map();
+    if (progress.kind === "failed") {
+      this.#summary.textContent = "";
+      fill(
+        this.#list,
+        make(
+          "div",
+          { class: "empty error", role: "alert" },
+          make("strong", {}, "The search failed"),
+          make("p", {}, progress.reason),
+          make("button", { type: "button", onclick: progress.again }, "Try again"),
+        ),
+      );
+      return;
+    }
+    this.#showFound(progress);
+  }
+
+  #showFound(found: Extract<Progress, { kind: "found" }>): void {
+    const { products, matched } = found;
+    const of = matched !== null && matched > products.length ? ` of ${matched.toLocaleString("en")}` : "";
+    this.#summary.textContent = products.length ? `${plural(products.length, "product")}${of}` : "";
+    if (!products.length) {
+      fill(this.#list, this.#nothing());
+      return;
+    }
+    const groups = [...days(products)].map(([day, of]) => this.#day(day, of));
+    const more = found.more
+      ? make(
+          "button",
+          { type: "button", class: "more", disabled: found.loading, onclick: found.more },
+          found.loading ? "Loading …" : "Show more",
+        )
+      : null;
+    fill(this.#list, ...groups, more);
+    this.#mark();
+  }
+
+  #nothing(): HTMLElement {
+    const now = this.store.now;
+    const ideas = [
+      now.inView && "move or zoom out the map, or search everywhere",
+      (now.from || now.to) && "widen the period",
+      now.cloud < 100 && "allow more clouds",
+    ].filter(Boolean);
+    return make(
+      "div",
+      { class: "empty" },
+      make("strong", {}, "No product here"),
+      make("p", {}, ideas.length ? `You can ${ideas.join("; ")}.` : "The archive holds none yet."),
+      make(
+        "button",
+        { type: "button", onclick: () => this.store.set({ from: "", to: "", cloud: 100, inView: false }) },
+        "Search everything",
+      ),
+    );
+  }
+
+  #day(day: string, products: readonly Product[]): HTMLElement {
+    const clouds = products.map((product) => product.cloud).filter((cloud) => cloud !== null);
+    const mean = clouds.length ? `, ${Math.round(clouds.reduce((a, b) => a + b, 0) / clouds.length)} % clouds` : "";
+    return make(
+      "section",
+      { class: "day" },
+      make(
+        "header",
+        {},
+        make("h3", {}, date(day), small(` ${plural(products.length, "product")}${mean}`)),
+        make("span", { class: "actions" }, ...this.#sides(day, `all of ${date(day)}`)),
+      ),
+      make("ul", {}, ...products.map((product) => this.#product(product))),
+    );
+  }
+
+  #product(product: Product): HTMLElement {
+    const facts = [
+      product.cloud === null ? null : `${Math.round(product.cloud)} % clouds`,
+      product.platform.replace("sentinel-", "S").toUpperCase(),
+      product.orbit === null ? null : `orbit ${product.orbit}`,
+      product.baseline && `baseline ${product.baseline}`,
+    ].filter(Boolean);
+    return make(
+      "li",
+      {
+        class: "product",
+        onmouseenter: () => this.listeners.point(product.id),
+        onmouseleave: () => this.listeners.point(""),
+        onfocusin: () => this.listeners.point(product.id),
+        onfocusout: () => this.listeners.point(""),
+      },
+      preview(product.id, product.tile),
+      make(
+        "button",
+        {
+          type: "button",
+          class: "name",
+          title: product.id,
+          "aria-label": `${product.tile}, ${product.time}: show it and move the map there`,
+          onclick: () => {
+            this.store.set({ left: { ...this.store.now.left, what: product.id } });
+            this.listeners.open(product);
+          },
+        },
+        make("strong", {}, product.tile),
+        make("span", { class: "time" }, ` ${product.time.slice(11, 16)} UTC`),
+        make("span", { class: "facts" }, facts.join(" · ")),
+      ),
+      make("span", { class: "actions" }, ...this.#sides(product.id, product.tile)),
+    );
+  }
+
+  /** Buttons that put something into the left or the right picture. */
+  #sides(what: string, name: string): HTMLElement[] {
+    const side = (key: "left" | "right", label: string, told: string) =>
+      make(
+        "button",
+        {
+          type: "button",
+          class: "side-button",
+          "aria-label": `${told}: ${name}`,
+          title: told,
+          "data-side": key,
+          onclick: () => {
+            const picture: Picture = this.store.now[key] ?? { ...this.store.now.left };
+            this.store.set({ [key]: { ...picture, what } });
+          },
+        },
+        label,
+      );
+    const made = [side("left", "L", "Show on the left"), side("right", "R", "Compare on the right")];
+    this.#buttons.set(what, made);
+    return made;
+  }
+
+  #mark(): void {
+    const { left, right } = this.store.now;
+    for (const [what, buttons] of this.#buttons) {
+      buttons[0]!.setAttribute("aria-pressed", String(left.what === what));
+      buttons[1]!.setAttribute("aria-pressed", String(right?.what === what));
+    }
+  }
+}
+
+function preview(id: string, tile: string): HTMLElement {
+  const image = make("img", {
+    class: "preview",
+    alt: `Preview of ${tile}`,
+    width: 56,
+    height: 56,
+    loading: "lazy",
+    decoding: "async",
+    src: address(`tiles/items/${encodeURIComponent(id)}/preview.webp`, { render: "true-colour", max_size: 112 }).href,
+  });
+  image.addEventListener("error", () => image.replaceWith(make("span", { class: "preview missing" }, "–")));
+  return image;
+}
