@@ -8,7 +8,7 @@ import numpy as np
 
 from abut.errors import MixedBaselinesError
 from services.tiles.frame import Frame, Pixels
-from services.tiles.warp import interpolated, nearest
+from services.tiles.warp import interpolated, is_whole, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,9 +69,12 @@ class Canvas:
         """Put what a zone shows into layers."""
         self._products.update(made.used)
         self._require_alike(made)
-        exact = nearest(made.padded, *at)
-        valid = exact > 0
-        values = self._scaled(made, exact, valid, at, resampling)
+        whole = is_whole(made.padded, *at, resampling)
+        exact = None if whole and resampling != "nearest" else nearest(made.padded, *at)
+        valid = np.ones((len(made.bands), *self._shape), np.bool_) if whole or exact is None else exact > 0
+        values = exact if resampling == "nearest" else interpolated(made.padded, *at, resampling, whole=whole)
+        assert values is not None  # noqa: S101 - one of both
+        values = self._scaled(made, values, valid, whole=whole)
         for one in asked:
             band = made.bands.index(one.band)
             if one.is_band:
@@ -117,26 +120,18 @@ class Canvas:
         known[1][new] = True
         self._nearest[name][new] = distance[new]
 
-    def _scaled(
-        self,
-        made: Mosaic,
-        exact: NDArray[Any],
-        valid: NDArray[np.bool_],
-        at: tuple[NDArray[np.float64], NDArray[np.float64]],
-        resampling: Resampling,
-    ) -> NDArray[Any]:
+    def _scaled(self, made: Mosaic, values: NDArray[Any], valid: NDArray[np.bool_], *, whole: bool) -> NDArray[Any]:
         """Return values of bands: reflectance, or DN of 1 and more; 0 where nothing is."""
-        values: NDArray[Any] = exact if resampling == "nearest" else interpolated(made.padded, *at, resampling)
         if not self.unscale:
-            if resampling != "nearest":
-                values = np.clip(np.rint(values), 1, 65_535).astype(np.uint16) * valid
-            return values
-        found = values.astype(np.float32)
+            if values.dtype == np.uint16:
+                return values
+            return np.clip(np.rint(values), 1, 65_535).astype(np.uint16) * valid
+        found = values.astype(np.float32, copy=False)
         quantification = next((layer.quantification_value for layer in made.used.values()), 1)
         for band, base in enumerate(made.base):
             found[band] += np.float32(base)
         found /= np.float32(quantification)
-        if not valid.all():
+        if not whole:
             found *= valid
         return found
 

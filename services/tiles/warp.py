@@ -24,6 +24,21 @@ METHODS: Final[tuple[Resampling, ...]] = ("nearest", "bilinear", "cubic")
 """All of them."""
 MARGIN: Final = {"nearest": 0, "bilinear": 1, "cubic": 2}
 """Pixels that kernels reach beyond the pixel that holds a place."""
+_SMALL: Final = 1e-6
+"""Weights that sum up to less are rounding."""
+
+
+def is_whole(padded: NDArray[Any], columns: Field, rows: Field, method: Resampling) -> bool:
+    """Whether all pixels that places need are there and have data."""
+    _, height, width = padded.shape
+    reach = MARGIN[method]
+    return bool(
+        columns.min() >= reach
+        and rows.min() >= reach
+        and columns.max() < width - 2 * PAD - reach
+        and rows.max() < height - 2 * PAD - reach
+        and padded[:, PAD:-PAD, PAD:-PAD].all()
+    )
 
 
 def nearest(padded: NDArray[Any], columns: Field, rows: Field) -> NDArray[Any]:
@@ -44,35 +59,45 @@ def nearest(padded: NDArray[Any], columns: Field, rows: Field) -> NDArray[Any]:
     return _taken(padded, _flat(padded, np.floor(columns), np.floor(rows)))
 
 
-def interpolated(padded: NDArray[Any], columns: Field, rows: Field, method: Resampling) -> NDArray[np.float32]:
+def interpolated(
+    padded: NDArray[Any], columns: Field, rows: Field, method: Resampling, *, whole: bool
+) -> NDArray[np.float32]:
     """Return values at places, weighed from the pixels around them that have data.
+
+    Parameters
+    ----------
+    padded, columns, rows
+        As `nearest`.
+    method : {"bilinear", "cubic"}
+        The kernel.
+    whole : bool
+        Whether all pixels under it have data, as `is_whole` says.
 
     Returns
     -------
     ndarray of float32, shape (band, y, x)
         0 where none under the kernel has data.
     """
-    first_column, first_row = np.floor(columns - 0.5), np.floor(rows - 0.5)
-    across, down = (columns - 0.5 - first_column).astype(np.float32), (rows - 0.5 - first_row).astype(np.float32)
+    columns, rows = columns - 0.5, rows - 0.5
+    first_column, first_row = np.floor(columns), np.floor(rows)
     corner = _flat(padded, first_column, first_row)
-    values = padded.astype(np.float32)
-    inside = padded[:, PAD:-PAD, PAD:-PAD]
-    whole = bool(inside.all()) and _is_inside(inside.shape, first_column, first_row, MARGIN[method])
-    stride = padded.shape[2]
+    columns -= first_column
+    rows -= first_row
+    across, down = columns.astype(np.float32), rows.astype(np.float32)
+    values, stride = padded.astype(np.float32), padded.shape[2]
     if whole and method == "bilinear":
         return _plain(values, corner, stride, across, down)
-    kernel = {"bilinear": _linear, "cubic": _keys}[method]
-    weights = kernel(across), kernel(down)
-    start = 0 if method == "bilinear" else -1
+    kernel, start = (_linear, 0) if method == "bilinear" else (_keys, -1)
     total = np.zeros((len(values), *corner.shape), np.float32)
     sums = np.zeros_like(total)
-    for y, vertical in enumerate(weights[1], start):
-        for x, horizontal in enumerate(weights[0], start):
+    columns_of = list(enumerate(kernel(across), start))
+    for y, vertical in enumerate(kernel(down), start):
+        for x, horizontal in columns_of:
             pixels = _taken(values, corner + (y * stride + x))
-            weight = (vertical * horizontal) * (pixels > 0)
+            weight = vertical * horizontal
             total += weight * pixels
-            sums += weight
-    return np.divide(total, sums, out=np.zeros_like(total), where=sums > 1e-6)
+            sums += weight if whole else weight * (pixels > 0)
+    return np.divide(total, sums, out=np.zeros_like(total), where=sums > _SMALL)
 
 
 def _plain(
@@ -118,15 +143,8 @@ def _flat(padded: NDArray[Any], columns: Field, rows: Field) -> NDArray[np.intp]
     return found
 
 
-def _is_inside(shape: tuple[int, ...], columns: Field, rows: Field, margin: int) -> bool:
-    _, height, width = shape
-    return bool(
-        columns.min() >= margin - 1
-        and rows.min() >= margin - 1
-        and columns.max() <= width - 1 - margin
-        and rows.max() <= height - 1 - margin
-    )
-
-
 def _taken(bands: NDArray[Any], where: NDArray[np.intp]) -> NDArray[Any]:
-    return np.stack([band.reshape(-1).take(where) for band in bands])
+    found = np.empty((len(bands), *where.shape), bands.dtype)
+    for band, pixels in zip(bands, found, strict=True):
+        band.reshape(-1).take(where, out=pixels, mode="wrap")  # all are inside; "raise" would copy
+    return found
