@@ -27,6 +27,8 @@ from services.proxy import BASE, Front, behind
 from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
+from services.tiles.app import create_tiles_app
+from services.tiles.links import tile_links
 from services.viewer.app import files_app, load_viewer, wants_page
 from services.zarr import zarr_app
 from services.zone_snapshots import Snapshots
@@ -86,6 +88,7 @@ def archive_parts(settings: Settings) -> list[Part]:
     """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
     archive = served_archive(settings)
     others = [
+        tiles_part(settings, archive),
         cubes_part(settings, archive),
         legacy_part(settings, archive),
         zones_part(settings, archive),
@@ -161,6 +164,17 @@ def cubes_part(settings: Settings, archive: Archive) -> Part:
         title="Cubes: any ground and time; OGC API - Processes",
         app=create_cubes_app(archive, settings, access_of(settings)),
         rel="service",
+    )
+
+
+def tiles_part(settings: Settings, archive: Archive) -> Part:
+    """Return the map tiles as a part."""
+    return Part(
+        path="/tiles",
+        title="Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS",
+        app=create_tiles_app(archive, settings),
+        rel="service",
+        item_links=tile_links,
     )
 
 

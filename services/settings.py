@@ -116,6 +116,25 @@ class Settings(BaseSettings):
     scratch: str | None = None
     """Folder for files that exist only while they are made and sent; default: the system's."""
 
+    tile_threads: int = Field(4, ge=1, le=64)
+    """Pictures that each process makes at once."""
+    tile_waiting: int = Field(256, ge=0, le=10_000)
+    """Requests that may wait for that; further ones are told to come back."""
+    tile_seconds: float = Field(30, gt=0)
+    """How long a picture may take, waiting included."""
+    tile_cache_bytes: int = Field(512_000_000, ge=0)
+    """Decoded blocks that each process keeps, in bytes."""
+    tile_objects: int = Field(2_000, ge=1, le=100_000)
+    """Objects that one picture may be made of; a tile that needs more is empty, and says so."""
+    tile_pixels: int = Field(16_777_216, ge=1)
+    """Pixels of the largest picture."""
+    tile_values: int = Field(64_000_000, ge=1)
+    """Pixels times bands and flags of the largest picture."""
+    tile_grid_bytes: int = Field(1_500_000_000, ge=1)
+    """Largest file of native pixels around a tile (`/tiles/grid`), in bytes of its pixels."""
+    tile_series_steps: int = Field(400, ge=1)
+    """Steps of the longest series of a point."""
+
     transactions: bool = False
     """Whether the STAC API takes writes, from whoever has a token."""
     write_tokens: Listed[SecretStr] = ()

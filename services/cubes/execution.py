@@ -50,10 +50,21 @@ class Workshop:
         How many requests of one user may be under way; further ones are refused (429).
     seconds : float
         How long a request may take (503).
+    hint : str
+        What a user may do who asked for what takes longer.
     """
 
-    def __init__(self, *, threads: int, waiting: int, per_user: int, seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int,
+        waiting: int,
+        per_user: int,
+        seconds: float,
+        hint: str = "ask for less, or for a job: Prefer: respond-async",
+    ) -> None:
         self._threads, self._waiting, self._per_user, self._seconds = threads, waiting, per_user, seconds
+        self._hint = hint
         self._pool = ThreadPoolExecutor(threads, "abut-cubes")
         self._users: Counter[str] = Counter()
 
@@ -98,8 +109,7 @@ class Workshop:
                     if await request.is_disconnected():
                         raise RefusedError(503, "the client is gone")
         except TimeoutError:
-            reason = f"it takes longer than {self._seconds:g} s; ask for less, or for a job: Prefer: respond-async"
-            raise RefusedError(503, reason) from None
+            raise RefusedError(503, f"it takes longer than {self._seconds:g} s; {self._hint}") from None
         return await future
 
     def _ended(self, user: str) -> None:

@@ -28,13 +28,13 @@ async def check(request: Request) -> None:
         raise HTTPException(404, f"no resource {quoted(request.scope['path'])}")
     route = request.scope["route"]
     if isinstance(route, APIRoute):
-        _check_parameters(request, _known(request, route))
+        _check_parameters(request, known_parameters(request, route))
         written = (route.openapi_extra or {}).get("requestBody", {}).get("content", ())
         if route.body_field is not None or written:
             await _check_body(request, written)
 
 
-def _known(request: Request, route: APIRoute) -> list[str]:
+def known_parameters(request: Request, route: APIRoute) -> list[str]:
     """Return the names of the parameters of a route, which an application looks up once."""
     found: dict[str, list[str]] = request.app.state.parameters
     if route.unique_id not in found:

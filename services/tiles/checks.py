@@ -1,0 +1,103 @@
+"""What is checked of every request for pictures before it is parsed further: names of parameters, and their values.
+
+titiler's own routes look at some values only when it is too late: a zoom of a million is a million rows of limits, and
+text that GDAL takes for a coordinate system may be the name of a file.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
+
+from abut.errors import BadRequestError
+from abut.messages import quoted
+from services.stac.checks import known_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+REPEATED: Final = frozenset({"bands", "assets", "rescale", "p", "c", "zooms"})
+"""Parameters that may be given several times."""
+IGNORED: Final = frozenset({"service", "request", "version", "acceptversions", "sections", "updatesequence"})
+"""What clients of WMTS add to any URL of capabilities, in whatever case."""
+ZOOM: Final = 30
+"""Largest zoom that any set of tiles has."""
+
+_CRS: Final = re.compile(
+    r"(?:EPSG|OGC|ESRI|IAU_2015):[A-Za-z0-9]{1,12}|https?://www\.opengis\.net/def/crs/[A-Za-z]+/[0-9.]+/[A-Za-z0-9]+"
+    r"|urn:ogc:def:crs:[A-Za-z]+:[0-9.]*:[A-Za-z0-9]+",
+    re.IGNORECASE,
+)
+_ZOOMS: Final = re.compile(r"(?:\*|\w+)::(\d{1,2}),(\d{1,2})")
+
+
+async def check(request: Request) -> None:
+    """Raise what is wrong with a request as such.
+
+    Raises
+    ------
+    BadRequestError
+        If a parameter is unknown, given twice or has a value that none of the routes can use.
+    """
+    if "\0" in request.scope["path"]:
+        raise HTTPException(404, f"no resource {quoted(request.scope['path'])}")
+    route = request.scope["route"]
+    if not isinstance(route, APIRoute):
+        return
+    known = known_parameters(request, route)
+    given = request.query_params.multi_items()
+    is_wmts = route.path.endswith("/WMTSCapabilities.xml")
+    for name, value in given:
+        if name not in known and not (is_wmts and name.lower() in IGNORED):
+            raise BadRequestError(f"parameter {quoted(name)} is unknown here; there are {', '.join(known) or 'none'}")
+        if name not in REPEATED and sum(other == name for other, _ in given) > 1:
+            raise BadRequestError(f"{name}: given more than once")
+        if "\0" in value:
+            raise BadRequestError(f"{name}: {quoted(value)} has the character \\u0000")
+        if name in _VALUES:
+            _VALUES[name](name, value)
+    for part in _PARTS:
+        if (text := request.path_params.get(part)) is not None:
+            _require_size(part, str(text))
+
+
+def _require_crs(name: str, value: str) -> None:
+    if not _CRS.fullmatch(value):
+        raise BadRequestError(f"{name}: {quoted(value)} is not a coordinate system such as EPSG:32632")
+
+
+def _require_zoom(name: str, value: str) -> None:
+    if not (value.isascii() and value.isdecimal() and int(value[:4]) <= ZOOM):
+        raise BadRequestError(f"{name}: {quoted(value)} is not a zoom from 0 to {ZOOM}")
+
+
+def _require_zooms(name: str, value: str) -> None:
+    found = _ZOOMS.fullmatch(value)
+    if not found or max(map(int, found.groups())) > ZOOM:
+        raise BadRequestError(f"{name}: {quoted(value)} is not <tile matrix set>::<first>,<last>, zooms up to {ZOOM}")
+
+
+def _require_size(name: str, value: str) -> None:
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value[:6]) <= _SIDE):
+        raise BadRequestError(f"{name}: {quoted(value)} is not a number of pixels from 1 to {_SIDE}")
+
+
+def _require_json(name: str, value: str) -> None:
+    if value != "json":
+        raise BadRequestError(f"{name}: {quoted(value)} is not json; there are no pages for people here")
+
+
+_SIDE: Final = 16_384
+_PARTS: Final = ("width", "height")
+_VALUES: Final[Mapping[str, Callable[[str, str], None]]] = {
+    **dict.fromkeys(("crs", "coord_crs", "dst_crs"), _require_crs),
+    **dict.fromkeys(("minzoom", "maxzoom"), _require_zoom),
+    **dict.fromkeys(("width", "height", "max_size", "tilesize"), _require_size),
+    "zooms": _require_zooms,
+    "f": _require_json,
+}
+"""What values have to be, by parameter."""

@@ -1,0 +1,377 @@
+"""A scene as rio-tiler's readers are: what titiler's routes read pictures from."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from morecantile import Tile
+from rasterio.crs import CRS
+from rasterio.errors import RasterioError
+from rasterio.features import bounds as bounds_of
+from rasterio.features import rasterize
+from rasterio.warp import transform, transform_bounds, transform_geom
+from rio_tiler.constants import WGS84_CRS
+from rio_tiler.io import BaseReader
+from rio_tiler.models import ImageData, Info, PointData
+
+from abut.errors import BadRequestError, NoDataError
+from abut.ground import zone_of
+from abut.layout import BAND
+from services.tiles.errors import TooWideError
+from services.tiles.frame import Frame, crs_text, system_of
+from services.tiles.renders import stretch_of
+from services.tiles.sizes import part_size, require_pixels, scaled_size
+from services.tiles.told import EmptyTileError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from services.tiles.expressions import Expression
+    from services.tiles.frame import Pixels
+    from services.tiles.scene import Scene
+    from services.tiles.source import Source
+
+    type Box = tuple[float, float, float, float]
+
+FINEST: Final = 10
+"""Metres of the smallest pixels."""
+_RADIUS: Final = 6_378_137.0
+"""Metres of a radian along the equator."""
+
+
+class SceneReader(BaseReader):
+    """Reads a scene.
+
+    Parameters
+    ----------
+    input : Source
+        What is read, and for which request.
+    tms : morecantile.TileMatrixSet
+        The tiles that may be asked for.
+    """
+
+    input: Source
+
+    @cached_property
+    def scene(self) -> Scene:
+        """The scene; errors as `services.tiles.scenes.Scenes.open`."""
+        return self.input.scene()
+
+    @property
+    def bounds(self) -> Box:  # type: ignore[override]  # an attribute in rio-tiler; this one waits until it is needed
+        """West, south, east, north in degrees."""
+        return self.scene.bounds
+
+    @property
+    def crs(self) -> CRS:
+        """Coordinate system of the bounds."""
+        return WGS84_CRS
+
+    @property
+    def maxzoom(self) -> int:
+        """Zoom whose pixels are about as small as the smallest ones of the products."""
+        system = system_of(crs_text(self.tms.rasterio_crs))
+        metres = system.axis_info[0].unit_conversion_factor * (1.0 if system.is_projected else _RADIUS)
+        return int(self.tms.zoom_for_res(FINEST / metres))
+
+    @property
+    def minzoom(self) -> int:
+        """Zoom from which on no tile needs more objects than a picture may."""
+        west, south, east, north = self.bounds
+        x, y = (west + (east + 360 if east < west else east)) / 2, (south + north) / 2
+        layers = ("B04", "B03", "B02")
+        for zoom in range(self.maxzoom, self.tms.minzoom - 1, -1):
+            tile = self.tms.tile((x + 180) % 360 - 180, y, zoom)
+            try:
+                self.scene.etag(self._frame(tile, 256, 256, 0), layers)
+            except TooWideError:
+                return zoom + 1
+        return int(self.tms.minzoom)
+
+    def info(self) -> Info:
+        """Return what is in the scene."""
+        self.input.told.products.update(self.scene.products)
+        return Info(
+            bounds=self.bounds,
+            crs="http://www.opengis.net/def/crs/OGC/1.3/CRS84",
+            band_metadata=[(name, {"resolution": band.resolution}) for name, band in BAND.items()],
+            band_descriptions=[(name, band.common_name or name) for name, band in BAND.items()],
+            dtype="float32",
+            nodata_type="Mask",
+            products=len(self.scene.products),  # type: ignore[call-arg]  # the model takes more
+        )
+
+    def statistics(self, **asked: Any) -> Any:
+        """Return statistics of a preview."""
+        return self.preview(**asked).statistics()
+
+    def tile(  # noqa: PLR0917 - what titiler hands over
+        self,
+        tile_x: int,
+        tile_y: int,
+        tile_z: int,
+        tilesize: int | None = None,
+        buffer: float = 0,
+        padding: int = 0,
+        empty: str = "none",
+        **asked: Any,
+    ) -> ImageData:
+        """Read a map tile.
+
+        Raises
+        ------
+        BadRequestError
+            If there is no such tile.
+        EmptyTileError
+            If it has nothing; with the reason.
+        AbutError
+            As `services.tiles.scene.Scene.read`.
+        """
+        tile = Tile(tile_x, tile_y, tile_z)
+        self._require(tile)
+        matrix = self.tms.matrix(tile_z)
+        width, height = tilesize or matrix.tileWidth, tilesize or matrix.tileHeight
+        if not (math.isfinite(buffer) and 2 * buffer == int(2 * buffer) and buffer <= max(width, height)):
+            raise BadRequestError(f"buffer {buffer} is not a multiple of 0.5 up to {max(width, height)}")
+        if padding > max(width, height):
+            raise BadRequestError(f"padding {padding} is more than {max(width, height)}")
+        shown = (width + int(2 * buffer), height + int(2 * buffer))
+        frame = self._frame(tile, width, height, buffer + padding)
+        try:
+            image = self._image(frame, **asked)
+        except TooWideError as error:
+            reason = f"too wide: {error}; tiles answer from zoom {self.minzoom} on"
+            raise EmptyTileError(reason, shown, transparent=empty == "transparent") from error
+        except NoDataError as error:
+            raise EmptyTileError(f"no data: {error}", shown, transparent=empty == "transparent") from error
+        if image.array.mask.all():
+            here = self._touches(frame)
+            reason = "no data" if here else "outside of what there is"
+            raise EmptyTileError(reason, shown, transparent=empty == "transparent")
+        return _without_padding(image, padding)
+
+    def part(
+        self,
+        bbox: Sequence[float],
+        *,
+        dst_crs: CRS | None = None,
+        bounds_crs: CRS | None = None,
+        max_size: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        align_bounds_with_dataset: bool = False,  # noqa: ARG002 - of rio-tiler; pixels are as small as asked for
+        **asked: Any,
+    ) -> ImageData:
+        """Read a box, by default in pixels of the size of the finest layer.
+
+        Raises
+        ------
+        BadRequestError
+            If it is none.
+        TooLargeError, TooWideError
+            If it is larger than a picture may be.
+        AbutError
+            As `services.tiles.scene.Scene.read`.
+        """
+        source_crs = bounds_crs or WGS84_CRS
+        bounds = _transformed(source_crs, dst_crs or source_crs, bbox)
+        system = crs_text(dst_crs or source_crs)
+        size = part_size(system, bounds, _finest(asked.get("layers", ())))
+        columns, rows = scaled_size(size, max_size, width, height)
+        return self._image(Frame(system, bounds, columns, rows), **asked)
+
+    def preview(
+        self,
+        *,
+        max_size: int | None = 1024,
+        width: int | None = None,
+        height: int | None = None,
+        dst_crs: CRS | None = None,
+        **asked: Any,
+    ) -> ImageData:
+        """Read all of the scene, in few pixels; one product in the coordinates of its zone. Errors as `part`."""
+        item = self.input.wish.item
+        if item is None:
+            bounds: Sequence[float] = self.bounds
+            bounds_crs = WGS84_CRS
+            if bounds[0] > bounds[2]:
+                bounds = (bounds[0], bounds[1], bounds[2] + 360, bounds[3])
+        else:
+            ground = self.input.context.archive.product(item).tile.footprint
+            bounds, bounds_crs = (ground.left, ground.bottom, ground.right, ground.top), CRS.from_epsg(ground.zone.epsg)
+        sizes: dict[str, Any] = {"max_size": max_size, "width": width, "height": height}
+        return self.part(bounds, dst_crs=dst_crs, bounds_crs=bounds_crs, **sizes, **asked)
+
+    def point(self, lon: float, lat: float, coord_crs: CRS = WGS84_CRS, **asked: Any) -> PointData:
+        """Read the pixels that a point lies in, of the zone of its longitude.
+
+        Raises
+        ------
+        BadRequestError
+            If the point is none on the ground.
+        """
+        zone, x, y = point_in_zone(lon, lat, coord_crs)
+        left, bottom = FINEST * math.floor(x / FINEST), FINEST * math.floor(y / FINEST)
+        frame = Frame(f"EPSG:{zone}", (left, bottom, left + FINEST, bottom + FINEST), 1, 1)
+        image = self._image(frame, **{**asked, "resampling": "nearest"})
+        return PointData(
+            image.array[:, 0, 0],
+            band_names=image.band_names,
+            band_descriptions=image.band_descriptions,
+            coordinates=(lon, lat),
+            crs=coord_crs,
+        )
+
+    def feature(
+        self, shape: dict[str, Any], *, shape_crs: CRS | None = None, dst_crs: CRS | None = None, **asked: Any
+    ) -> ImageData:
+        """Read the box around a shape; what is outside of it has no data. Errors as `part`."""
+        geometry = shape.get("geometry", shape)
+        source_crs = shape_crs or WGS84_CRS
+        try:
+            bbox = bounds_of(geometry)
+            image = self.part(bbox, dst_crs=dst_crs, bounds_crs=source_crs, **asked)
+            if dst_crs is not None and dst_crs != source_crs:
+                geometry = transform_geom(source_crs, dst_crs, geometry)
+            outside = rasterize(
+                [geometry],
+                out_shape=(image.height, image.width),
+                transform=image.transform,
+                all_touched=True,
+                default_value=0,
+                fill=1,
+                dtype="uint8",
+            ).astype(np.bool_)
+        except (RasterioError, ValueError, TypeError, KeyError, IndexError) as error:
+            if isinstance(error, BadRequestError) or _is_known(error):
+                raise
+            raise BadRequestError(f"geometry: {error}") from error
+        image.cutline_mask = outside
+        image.array.mask = image.array.mask | outside
+        return image
+
+    def _require(self, tile: Tile) -> None:
+        """Raise unless the tile is one of the set."""
+        if not self.tms.minzoom <= tile.z <= self.tms.maxzoom:
+            raise BadRequestError(f"z {tile.z} is not between {self.tms.minzoom} and {self.tms.maxzoom}")
+        matrix = self.tms.matrix(tile.z)
+        for name, value, count in (("x", tile.x, matrix.matrixWidth), ("y", tile.y, matrix.matrixHeight)):
+            if not 0 <= value < count:
+                raise BadRequestError(f"{name} {value} is not between 0 and {count - 1}, as zoom {tile.z} has")
+
+    def _frame(self, tile: Tile, width: int, height: int, around: float) -> Frame:
+        """Return the pixels of a tile and some around it."""
+        left, bottom, right, top = self.tms.xy_bounds(tile)
+        dx, dy = around * (right - left) / width, around * (top - bottom) / height
+        more = int(2 * around)
+        require_pixels(width + more, height + more, self.input.context.settings.tile_pixels)
+        bounds = (left - dx, bottom - dy, right + dx, top + dy)
+        return Frame(crs_text(self.tms.rasterio_crs), bounds, width + more, height + more)
+
+    def _touches(self, frame: Frame) -> bool:
+        """Whether the bounds of a picture and those of the scene overlap; yes if that can't be told."""
+        try:
+            box = transform_bounds(CRS.from_user_input(frame.crs), WGS84_CRS, *frame.bounds, densify_pts=21)
+        except RasterioError:
+            return True
+        west, south, east, north = self.bounds
+        if west > east or not all(map(math.isfinite, box)):
+            return True
+        return bool(box[0] < east and box[2] > west and box[1] < north and box[3] > south)
+
+    def _image(
+        self,
+        frame: Frame,
+        *,
+        layers: tuple[str, ...],
+        expression: Expression | None = None,
+        resampling: str = "nearest",
+        unscale: bool = True,
+    ) -> ImageData:
+        """Read pixels and compute what is asked for."""
+        require_pixels(frame.width, frame.height, self.input.context.settings.tile_pixels)
+        pixels = self.input.read(self.scene, frame, layers, resampling=resampling, unscale=unscale)
+        return as_image(frame, pixels, expression)
+
+
+def as_image(frame: Frame, pixels: Pixels, expression: Expression | None) -> ImageData:
+    """Return pixels as titiler renders them, with ranges that show them well where the request names none."""
+    data, nodata, names = pixels.data, pixels.nodata, pixels.layers
+    shown: Sequence[tuple[float, float]] | None = stretch_of(names) if data.dtype == np.float32 else None
+    if expression is not None:
+        data, nodata = expression.computed(data, nodata)
+        names, shown = expression.names, [(-1.0, 1.0)] * len(data)
+    return ImageData(
+        np.ma.MaskedArray(data, mask=nodata),
+        bounds=frame.bounds,
+        crs=CRS.from_user_input(frame.crs),
+        band_names=[f"b{number}" for number in range(1, len(data) + 1)],
+        band_descriptions=list(names),
+        dataset_statistics=shown,
+    )
+
+
+def point_in_zone(lon: float, lat: float, coord_crs: CRS = WGS84_CRS) -> tuple[int, float, float]:
+    """Return the EPSG code of the zone of a point, and its coordinates there.
+
+    Raises
+    ------
+    BadRequestError
+        If it is not on the ground that zones cover.
+    """
+    try:
+        if coord_crs != WGS84_CRS:
+            (west,), (south,) = transform(coord_crs, WGS84_CRS, [lon], [lat])
+        else:
+            west, south = lon, lat
+        if not (math.isfinite(west) and -180 <= west <= 180 and -84 <= south <= 84):
+            raise BadRequestError(f"point {lon},{lat} is not between 180 W and 180 E and 84 S and 84 N")
+        zone = zone_of(west, south)
+        (x,), (y,) = transform(WGS84_CRS, CRS.from_epsg(zone.epsg), [west], [south])
+    except RasterioError as error:
+        raise BadRequestError(f"point {lon},{lat}: {error}") from error
+    return zone.epsg, x, y
+
+
+def _transformed(source: CRS, target: CRS, bbox: Sequence[float]) -> Box:
+    left, bottom, right, top = map(float, bbox)
+    if not all(map(math.isfinite, (left, bottom, right, top))) or left >= right or bottom >= top:
+        raise BadRequestError(f"bbox {left},{bottom},{right},{top} is empty or not finite")
+    if source == target:
+        return left, bottom, right, top
+    try:
+        found: Box = transform_bounds(source, target, left, bottom, right, top, densify_pts=21)
+    except RasterioError as error:
+        raise BadRequestError(f"bbox {left},{bottom},{right},{top}: {error}") from error
+    return found
+
+
+def _finest(layers: Sequence[str]) -> int:
+    """Return the pixel size of the finest layer in metres."""
+    sizes = [BAND[name].resolution if name in BAND else 60 for name in (layer.partition("_")[0] for layer in layers)]
+    return min(sizes, default=FINEST)
+
+
+def _without_padding(image: ImageData, padding: int) -> ImageData:
+    if not padding or image.bounds is None:
+        return image
+    left, bottom, right, top = image.bounds
+    dx, dy = padding * (right - left) / image.width, padding * (top - bottom) / image.height
+    return ImageData(
+        image.array[:, padding:-padding, padding:-padding],
+        bounds=(left + dx, bottom + dy, right - dx, top - dy),
+        crs=image.crs,
+        band_names=image.band_names,
+        band_descriptions=image.band_descriptions,
+        dataset_statistics=image.dataset_statistics,
+    )
+
+
+def _is_known(error: Exception) -> bool:
+    """Whether an error is one of Abut, which says itself what is wrong."""
+    from abut.errors import AbutError  # noqa: PLC0415 - short
+
+    return isinstance(error, AbutError)

@@ -1,0 +1,69 @@
+"""Images as files: titiler's rendering, with ranges where a request names none, and refusals in place of failures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from rasterio.errors import RasterioError
+from titiler.core.resources.enums import ImageType
+from titiler.core.utils import render_image
+
+from abut.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rio_tiler.models import ImageData
+    from rio_tiler.types import ColorMapType
+
+NATIVE: Final = frozenset({ImageType.tif, ImageType.tiff, ImageType.npy})
+"""Formats that hold any numbers; others hold colours."""
+
+
+def picture(
+    image: ImageData,
+    output_format: ImageType | None = None,
+    colormap: ColorMapType | None = None,
+    rescale: Sequence[tuple[float, float]] | None = None,
+    color_formula: str | None = None,
+    **more: Any,
+) -> tuple[bytes, str]:
+    """Return an image as a file, and its media type: titiler's `render_func`.
+
+    Raises
+    ------
+    BadRequestError
+        If the image can't be shown so: too many bands, a colour map for several, a formula that fails.
+    """
+    ranges = rescale
+    if not rescale and not colormap and output_format not in NATIVE and image.array.dtype != np.uint8:
+        ranges = image.dataset_statistics or [_range(image)]
+    if ranges and len(ranges) not in (1, image.count):
+        raise BadRequestError(f"rescale: {len(ranges)} ranges for {image.count} bands")
+    if colormap and image.count != 1:
+        raise BadRequestError(f"a colour map is for one band, not for {image.count}")
+    try:
+        with np.errstate(all="ignore"):
+            content, media_type = render_image(
+                image,
+                output_format=output_format,
+                colormap=colormap,
+                rescale=ranges,
+                color_formula=color_formula,
+                **more,
+            )
+    except (RasterioError, ValueError, IndexError, TypeError, KeyError, ArithmeticError) as error:
+        name = output_format.value if output_format else "picture"
+        line = " ".join(str(error).split())
+        raise BadRequestError(f"{image.count} bands of {image.array.dtype} can't be shown as {name}: {line}") from error
+    return content, media_type
+
+
+def _range(image: ImageData) -> tuple[float, float]:
+    """Return the range of DN that is shown where none is named, or of what was computed: all of it."""
+    if image.array.dtype == np.uint16:
+        return 0.0, 5_000.0
+    values = image.array.compressed()
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    return (low, high) if low < high else (low, low + 1)

@@ -1,0 +1,101 @@
+"""How requests for pictures run: in the workshop's threads, and with the headers that let clients keep the answers."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from fastapi.routing import APIRoute
+from rio_tiler.utils import render
+from starlette.responses import Response
+
+from services.cubes.context import has
+from services.stac.render import etag
+from services.tiles.told import EmptyTileError, Told, UnchangedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from starlette.requests import Request
+
+    from services.cubes.execution import Stop
+    from services.tiles.source import Source
+
+SOURCE = "src_path"
+"""Parameter by which titiler hands endpoints what they read."""
+
+
+class PictureRoute(APIRoute):
+    """A route whose endpoint reads pixels: it runs in the workshop, and its answer gets headers."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+        super().__init__(path, _aside(endpoint), **more)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handler = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            # titiler makes its links with `Request.base_url`, which would be that of the outermost application.
+            request.scope["app_root_path"] = request.scope.get("root_path", "")
+            told = request.state.told = Told(request)
+            try:
+                response = await handler(request)
+            except UnchangedError:
+                return Response(status_code=304, headers=told.headers)
+            except EmptyTileError as error:
+                told.reason = str(error)
+                return await _empty(error, told)
+            response.headers.update(told.headers)
+            return response if told.tag or request.method != "GET" else _tagged(request, response)
+
+        return answered
+
+
+def _aside(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an endpoint that does its work in the workshop of what it reads."""
+    if inspect.iscoroutinefunction(endpoint) or SOURCE not in inspect.signature(endpoint).parameters:
+        return endpoint
+
+    @wraps(endpoint)
+    async def run(**given: Any) -> Any:
+        source: Source = given[SOURCE]
+        return await source.context.workshop.run(source.request, "", partial(_work, endpoint, given))
+
+    return run
+
+
+def _work(endpoint: Callable[..., Any], given: dict[str, Any], stop: Stop) -> Any:
+    given[SOURCE].stop = stop
+    return endpoint(**given)
+
+
+async def _empty(error: EmptyTileError, told: Told) -> Response:
+    if not error.transparent:
+        return Response(status_code=204, headers=told.headers)
+    content = await anyio.to_thread.run_sync(_transparent, error.size)
+    return Response(content, headers=told.headers, media_type="image/png")
+
+
+def _transparent(size: tuple[int, int]) -> bytes:
+    """Return a PNG of transparent pixels."""
+    import numpy as np  # noqa: PLC0415 - of no use to the rest
+
+    nothing = np.zeros((1, size[1], size[0]), np.uint8)
+    content: bytes = render(nothing, nothing[0], img_format="PNG")
+    return content
+
+
+def _tagged(request: Request, response: Response) -> Response:
+    """Give a document an ETag, or answer that the client has it."""
+    if response.status_code != 200:
+        return response
+    response.headers["etag"] = tag = etag(bytes(response.body))
+    if not has(request, tag):
+        return response
+    kept = ("cache-control", "etag", "abut-products", "abut-unreadable")
+    return Response(
+        status_code=304, headers={name: response.headers[name] for name in kept if name in response.headers}
+    )

@@ -1,0 +1,84 @@
+"""What titiler's routes read: a scene, opened when the work begins, and the request that it is read for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from services.cubes.execution import Stop
+from services.tiles.told import ITEM_SECONDS, MOSAIC_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+
+    from abut.archive import Archive
+    from abut.connection import Connection
+    from services.cubes.execution import Workshop
+    from services.settings import Settings
+    from services.tiles.frame import Frame, Pixels
+    from services.tiles.scene import Scene
+    from services.tiles.scenes import Scenes
+    from services.tiles.told import Told
+    from services.tiles.wish import Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all routes need."""
+
+    archive: Archive
+    """The archive."""
+    connection: Connection
+    """The same, for cubes."""
+    scenes: Scenes
+    """What is open."""
+    workshop: Workshop
+    """Where pictures are made while their requests wait."""
+    settings: Settings
+    """What the operator decided."""
+
+
+@dataclass(slots=True)
+class Source:
+    """What one request reads."""
+
+    context: Context
+    """The service."""
+    wish: Wish
+    """What is asked for."""
+    request: Request
+    """The request."""
+    stop: Stop = field(default_factory=Stop)
+    """Tells the work to end, when nobody waits for it any longer."""
+
+    def __post_init__(self) -> None:
+        self.told.seconds = ITEM_SECONDS if self.wish.item else MOSAIC_SECONDS
+
+    @property
+    def told(self) -> Told:
+        """What is told of the answer."""
+        told: Told = self.request.state.told
+        return told
+
+    def scene(self) -> Scene:
+        """Return the scene; errors as `services.tiles.scenes.Scenes.open`."""
+        return self.context.scenes.open(self.wish)
+
+    def read(self, scene: Scene, frame: Frame, layers: Sequence[str], **how: object) -> Pixels:
+        """Read pixels unless the client has what is made of them.
+
+        Raises
+        ------
+        UnchangedError
+            If it has.
+        AbutError
+            As `services.tiles.scene.Scene.read`.
+        """
+        self.stop.check()
+        self.told.of([scene.etag(frame, layers)])
+        pixels = scene.read(frame, layers, **how)  # type: ignore[arg-type]  # checked by `services.tiles.renders`
+        self.told.products.update(pixels.products)
+        self.told.unreadable.update(pixels.unreadable)
+        return pixels
