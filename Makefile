@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 DEMO_OUT ?= demo-output
+OPEN ?= 1
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
@@ -13,8 +14,8 @@ help: ## Show this list
 setup: ## Make .venv with the locked dependencies
 	@.ci/setup
 
-demo: setup ## SAFE in, overlap out, legacy tile back; SAFE="a b" uses your own products
-	@$(PY) -m cli.main demo --out "$(DEMO_OUT)" $(SAFE)
+demo: setup ## SAFE in, overlap out, legacy tile back, then the viewer; SAFE="a b" uses your own, OPEN=0 opens nothing
+	@$(PY) -m cli.main demo $(if $(filter 1,$(OPEN)),--open,--no-open) --out "$(DEMO_OUT)" $(SAFE)
 
 equality: setup ## Certificate of equality for your own products: SAFE="a b ..."
 	@$(PY) -m cli.main equality --out "$(EQUALITY_OUT)" $(SAFE)

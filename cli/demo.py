@@ -11,6 +11,7 @@ import click
 from abut.errors import DigestMismatchError
 from cli.demonstration import extras
 from cli.demonstration.folder import fresh_folder
+from cli.demonstration.viewer import show
 from cli.options import debug_option
 from cli.output import plural, size
 
@@ -33,8 +34,13 @@ COMMAND = "demo"
     show_default=True,
     help="Folder to write to; emptied first if an earlier demo made it.",
 )
+@click.option(
+    "--open/--no-open",
+    "opening",
+    help="At the end, in a terminal with a screen: serve the archive and open the viewer.  [default: no-open]",
+)
 @debug_option()
-def command(safes: tuple[Path, ...], out: Path) -> None:
+def command(safes: tuple[Path, ...], out: Path, *, opening: bool) -> None:
     """See the main job done: SAFE in, overlap out, any legacy tile back bit for bit.
 
     Makes five products with real pixels around a corner of four tiles at the border of a UTM zone, stores them in an
@@ -47,7 +53,9 @@ def command(safes: tuple[Path, ...], out: Path) -> None:
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     from cli.demonstration.products import plan  # noqa: PLC0415 - loads numpy
 
-    demonstrate(fresh_folder(out, COMMAND, inputs=safes), list(safes) or plan())
+    folder = fresh_folder(out, COMMAND, inputs=safes)
+    demonstrate(folder, list(safes) or plan())
+    show(folder / "archive", opening=opening)
 
 
 def demonstrate(out: Path, source: Plan | Sequence[Path], *, workers: int | None = None) -> None:
