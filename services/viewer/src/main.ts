@@ -6,6 +6,7 @@ import { Cube } from "./cube";
 import { byId, make } from "./dom";
 import { makeFilters } from "./filters";
 import { Footprints } from "./footprints";
+import { Lattice } from "./lattice";
 import { Look } from "./look";
 import { makeMap, middle, reveal, seen, show } from "./map";
 import { Marks } from "./marks";
@@ -29,6 +30,7 @@ const pictures = new Pictures(map, store, (message) => notice.say("pictures", me
 const footprints = new Footprints(map, store);
 const marks = new Marks(map, store);
 const look = new Look(store);
+const lattice = new Lattice(map, store, look.told);
 const results = new Results(store, {
   point: (id) => footprints.point(id),
   open: (product) => product.bbox && show(map, product.bbox),
@@ -78,6 +80,7 @@ async function begin(): Promise<void> {
 function found(products: readonly Product[]): void {
   footprints.set(products);
   look.setProducts(products);
+  lattice.setProducts(products);
   cube.setTiles([...new Set(products.map((product) => product.tile))].sort());
 }
 

@@ -1,6 +1,5 @@
 /** The map: land and graticule below, pictures, and what is drawn upon them. */
 
-import "ol/ol.css";
 import land from "world-atlas/land-50m.json";
 import OlMap from "ol/Map";
 import View from "ol/View";
@@ -115,6 +114,8 @@ function graticule(): Graticule {
     wrapX: false,
     lonLabelStyle: text(),
     latLabelStyle: text(),
+    lonLabelPosition: 0.035,
+    latLabelPosition: 0.97,
     zIndex: 1,
   });
 }

@@ -3,8 +3,10 @@
 import { fill, make, small } from "./dom";
 import { days, type Product } from "./products";
 import { address } from "./service";
-import { changed, type Picture, type Store } from "./state";
+import { changed, type Store } from "./state";
 import { date, plural } from "./words";
+
+type Side = "left" | "right";
 
 /** What a search is doing. */
 export type Progress =
@@ -23,7 +25,7 @@ export class Results {
   readonly element = make("div", { class: "results", "aria-live": "off" });
   readonly #summary = make("p", { class: "summary", role: "status" });
   readonly #list = make("div", { class: "days" });
-  #buttons = new Map<string, HTMLButtonElement[]>();
+  #buttons = new Map<string, [Side, HTMLButtonElement][]>();
 
   constructor(
     private readonly store: Store,
@@ -111,7 +113,7 @@ export class Results {
         "header",
         {},
         make("h3", {}, date(day), small(` ${plural(products.length, "product")}${mean}`)),
-        make("span", { class: "actions" }, ...this.#sides(day, `all of ${date(day)}`)),
+        make("span", { class: "actions" }, ...this.#sides(day, `all of ${date(day)}`, true)),
       ),
       make("ul", {}, ...products.map((product) => this.#product(product))),
     );
@@ -124,64 +126,65 @@ export class Results {
       product.orbit === null ? null : `orbit ${product.orbit}`,
       product.baseline && `baseline ${product.baseline}`,
     ].filter(Boolean);
-    return make(
-      "li",
+    const name = make(
+      "button",
       {
-        class: "product",
-        onmouseenter: () => this.listeners.point(product.id),
-        onmouseleave: () => this.listeners.point(""),
-        onfocusin: () => this.listeners.point(product.id),
-        onfocusout: () => this.listeners.point(""),
-      },
-      preview(product.id, product.tile),
-      make(
-        "button",
-        {
-          type: "button",
-          class: "name",
-          title: product.id,
-          "aria-label": `${product.tile}, ${product.time}: show it and move the map there`,
-          onclick: () => {
-            this.store.set({ left: { ...this.store.now.left, what: product.id } });
-            this.listeners.open(product);
-          },
+        type: "button",
+        class: "name",
+        title: product.id,
+        "aria-label": `${product.tile}, ${product.time}: show it and move the map there`,
+        onclick: () => {
+          this.#put("left", product.id);
+          this.listeners.open(product);
         },
-        make("strong", {}, product.tile),
-        make("span", { class: "time" }, ` ${product.time.slice(11, 16)} UTC`),
-        make("span", { class: "facts" }, facts.join(" · ")),
-      ),
-      make("span", { class: "actions" }, ...this.#sides(product.id, product.tile)),
+      },
+      make("strong", {}, product.tile),
+      make("span", { class: "time" }, ` ${product.time.slice(11, 16)} UTC`),
+      make("span", { class: "facts" }, facts.join(" · ")),
     );
+    const listeners = {
+      onmouseenter: () => this.listeners.point(product.id),
+      onmouseleave: () => this.listeners.point(""),
+      onfocusin: () => this.listeners.point(product.id),
+      onfocusout: () => this.listeners.point(""),
+    };
+    const actions = make("span", { class: "actions" }, ...this.#sides(product.id, product.tile, false));
+    this.#buttons.get(product.id)?.push(["left", name]);
+    return make("li", { class: "product", ...listeners }, preview(product.id, product.tile), name, actions);
   }
 
   /** Buttons that put something into the left or the right picture. */
-  #sides(what: string, name: string): HTMLElement[] {
-    const side = (key: "left" | "right", label: string, told: string) =>
+  #sides(what: string, name: string, both: boolean): HTMLElement[] {
+    const side = (key: Side, label: string): [Side, HTMLButtonElement] => [
+      key,
       make(
         "button",
         {
           type: "button",
           class: "side-button",
-          "aria-label": `${told}: ${name}`,
-          title: told,
-          "data-side": key,
-          onclick: () => {
-            const picture: Picture = this.store.now[key] ?? { ...this.store.now.left };
-            this.store.set({ [key]: { ...picture, what } });
-          },
+          "aria-label": `${label} ${name}`,
+          title: key === "left" ? "Show it" : "Show it on the right, beside what is shown now",
+          onclick: () => this.#put(key, what),
         },
         label,
-      );
-    const made = [side("left", "L", "Show on the left"), side("right", "R", "Compare on the right")];
+      ),
+    ];
+    const made = both ? [side("left", "Show"), side("right", "Compare")] : [side("right", "Compare")];
     this.#buttons.set(what, made);
-    return made;
+    return made.map(([, button]) => button);
+  }
+
+  #put(side: Side, what: string): void {
+    const picture = this.store.now[side] ?? this.store.now.left;
+    this.store.set({ [side]: { ...picture, what } });
   }
 
   #mark(): void {
     const { left, right } = this.store.now;
     for (const [what, buttons] of this.#buttons) {
-      buttons[0]!.setAttribute("aria-pressed", String(left.what === what));
-      buttons[1]!.setAttribute("aria-pressed", String(right?.what === what));
+      for (const [side, button] of buttons) {
+        button.setAttribute("aria-pressed", String((side === "left" ? left : right)?.what === what));
+      }
     }
   }
 }
