@@ -211,8 +211,6 @@ def join(
         If the target has no coordinate system, or the method is not known.
     InvalidWindowError
         If the target reaches farther than can be projected.
-    MixedBaselinesError
-        If zones differ in offset or quantification value at a step.
     ValueError
         If a zone has two steps at one solar day.
     """

@@ -49,11 +49,11 @@ class Options(TypedDict, total=False):
     baseline: str | None
     """Processing baseline, such as ``"05.11"``. Default: the newest of each strip."""
     ids: Iterable[str] | None
-    """Only these products (and those that hold blocks for them)."""
+    """Only these products."""
     tiles: Iterable[str] | None
-    """Only products of these tiles (and those that hold blocks for them)."""
+    """Only products of these tiles."""
     max_cloud_cover: float | None
-    """Only products with at most this cloud cover in percent (and those that hold blocks for them)."""
+    """Only products with at most this cloud cover in percent."""
     relative_orbit: int | None
     """Only this relative orbit."""
     datatake: str | None

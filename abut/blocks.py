@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from abut.store import Store
 
 
+type Calibration = tuple[int, tuple[tuple[str, int], ...]]
+"""How DN become reflectance: quantification value, and the offset of each band by name."""
+
+
 class Part(Protocol):
     """One holder of a block: an object for each band."""
 
@@ -46,7 +50,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One step of a view's time axis."""
+    """One step of a view's time axis: what a datatake (or a solar day) saw, of one calibration."""
 
     time: datetime
     """Start of the datatake (of the first one, where several make a step), UTC."""
@@ -58,6 +62,11 @@ class Slot:
     """DN per unit of reflectance."""
     radio_add_offset: Mapping[str, int]
     """Offset in DN by band name; reflectance is (DN + offset) / quantification value where DN > 0."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What a step has one of: steps of the same datatake differ in it."""
+        return self.quantification_value, tuple(sorted(self.radio_add_offset.items()))
 
 
 class BlockSource(Protocol):

@@ -80,8 +80,6 @@ class Connection:
             If no product is found.
         TooLargeError
             If the result is larger than the limit; ask lazily, ``chunks={}``.
-        MixedBaselinesError
-            If products of a step differ in offset or quantification value.
         MissingObjectError, DigestMismatchError, UnsupportedStoreError, CatalogueError
             If something is gone, damaged, or can't be reached.
         """
@@ -167,6 +165,9 @@ class Connection:
         ------
         ProductNotFoundError
             If there is no such product.
+        MixedBaselinesError
+            If products of the datatake differ in offset or quantification value, so that it is no one step; choose one
+            `baseline`.
         AbutError
             As `tile`.
         """

@@ -68,7 +68,7 @@ class CatalogueError(AbutError, OSError):
 
 
 class MixedBaselinesError(AbutError, ValueError):
-    """Products that a view would put side by side differ in offset or quantification value."""
+    """What has to be one step in time can't: products of one datatake differ in offset or quantification value."""
 
 
 class NoDataError(AbutError, LookupError):
@@ -77,6 +77,10 @@ class NoDataError(AbutError, LookupError):
 
 class TooLargeError(AbutError, ValueError):
     """A request would give more than its limit permits."""
+
+
+class MixedBaselinesWarning(UserWarning):
+    """Products of one datatake (or solar day) differ in offset or quantification value, and are several steps."""
 
 
 class OlderVersionWarning(UserWarning):

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from abut.codec import DTYPE, decode_block
-from abut.errors import DigestMismatchError, MissingObjectError
+from abut.codec import DTYPE
+from abut.errors import MissingObjectError
 from abut.lattice import BlockRange
+from abut.merging import decoded, merge
 from abut.regrid import regrid_dn
 from abut.threads import for_each
-from abut.unusable import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,7 +118,7 @@ def read_bands(
         region = arrays[job.band][job.row][window.slices(part, target)]
         pixels = region if target == size else np.zeros(part.shape(size), DTYPE)
         parts = _parts(source, plan, job.slot, job.block)
-        read = _merge(plan, parts, job.band, pixels, job.block, part)
+        read = merge(plan, parts, job.band, pixels, job.block, part)
         if target != size:
             region[...] = regrid_dn(pixels, size, target)
         return read
@@ -148,9 +148,9 @@ def block_pixels(source: BlockSource, slot: int, band: Band, block: Block) -> ND
         if not parts:
             return None
         if len(parts) == 1 and parts[0].crop is None:
-            return _decoded(plan, parts[0].key(band), band)[0]
+            return decoded(plan, parts[0].key(band), band)[0]
         pixels: NDArray[np.uint16] = np.zeros((band.block_pixels,) * 2, DTYPE)
-        _merge(plan, parts, band, pixels, block, block.bounds)
+        merge(plan, parts, band, pixels, block, block.bounds)
         return pixels
 
     return with_plans(source, merged)
@@ -182,7 +182,7 @@ def suppliers(
             return names, None
         region: NDArray[np.uint16] = np.zeros(part.shape(band.resolution), DTYPE)
         index = np.zeros(region.shape, np.uint8)
-        _merge(plan, parts, band, region, block, part, index=index)
+        merge(plan, parts, band, region, block, part, index=index)
         return names, index
 
     return with_plans(source, found)
@@ -282,64 +282,3 @@ def _round(
 
     for_each(jobs, do, threads)
     return failed
-
-
-def _merge(  # noqa: PLR0917 - what is read, and where to
-    source: BlockSource,
-    parts: Sequence[Part],
-    band: Band,
-    region: NDArray[np.uint16],
-    block: Block,
-    ground: Bounds,
-    *,
-    index: NDArray[np.uint8] | None = None,
-) -> int:
-    """Paste holders into the needed ground of a block, first DN > 0 first; return the bytes that were read."""
-    size, window = 0, block.bounds.slices(ground, band.resolution)
-    cropped: dict[str, NDArray[np.uint16]] = {}  # what one object shows of several products
-    for number, part in enumerate(parts):
-        place, shown = _shown(part, block, window, band.resolution)
-        target = region[place]
-        holes = target == 0 if number else None
-        if holes is not None and not holes.any():
-            if part.crop is None:
-                break
-            continue
-        key = part.key(band)
-        pixels = cropped.get(key)
-        if pixels is None:
-            pixels, read = _decoded(source, key, band)
-            size += read
-        if part.crop is not None:
-            cropped[key] = pixels
-            if number == 0:
-                region[...] = 0
-        np.copyto(target, pixels[shown], where=True if holes is None else holes)
-        if index is not None and holes is not None:
-            index[place][holes & (target > 0)] = number
-    return size
-
-
-def _shown(
-    part: Part, block: Block, window: tuple[slice, slice], resolution: int
-) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return which pixels of a window of a block a holder may show, counted in the window and in the block."""
-    if part.crop is None:
-        return (slice(None), slice(None)), window
-    inside, outside = [], []
-    for wanted, crop in zip(window, block.bounds.slices(part.crop, resolution), strict=True):
-        start = max(wanted.start, crop.start)
-        stop = max(start, min(wanted.stop, crop.stop))
-        inside.append(slice(start - wanted.start, stop - wanted.start))
-        outside.append(slice(start, stop))
-    return (inside[0], inside[1]), (outside[0], outside[1])
-
-
-def _decoded(source: BlockSource, key: str, band: Band) -> tuple[NDArray[np.uint16], int]:
-    where = f"{source.store.url}/{key}"
-    with explained(where):
-        data = source.store.get(key)
-    try:
-        return decode_block(data, band.block_pixels, source.profile), len(data)
-    except ValueError as error:
-        raise DigestMismatchError(f"{where}: {error}") from error

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from abut.asked import Options, filter_of, limit_of, wish_of
 from abut.cube import make_cube
-from abut.errors import BadRequestError, NoDataError, ProductNotFoundError
+from abut.errors import BadRequestError, MixedBaselinesWarning, NoDataError, ProductNotFoundError
 from abut.finding import Query, foresee
 from abut.ground import ground_in, neighbour_zones
 from abut.holdings import load_all
@@ -16,9 +17,9 @@ from abut.lattice import Bounds
 from abut.newcomers import read_item
 from abut.period import Period, parse_period
 from abut.reading import snapped_out
-from abut.steps import solar_shift
+from abut.steps import require_one_step, solar_shift, split_notes
 from abut.tiling import tiles_touching
-from abut.timeline import Aligned, align
+from abut.timeline import align
 from abut.view import View, select
 from abut.warp import REACH
 from abut.window import geobox_of, geobox_window
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from abut.across import Joined, Neighbour
     from abut.archive import Archive
-    from abut.blocks import BlockSource
+    from abut.blocks import BlockSource, Slot
     from abut.finding import Finder
     from abut.lattice import Zone
     from abut.strips import Strip
@@ -50,6 +51,8 @@ class Plan:
     """Blocks of the zone."""
     neighbours: tuple[Neighbour, ...]
     """Other zones that take part."""
+    notes: tuple[str, ...] = ()
+    """What is left out, and what is several steps, see `abut.view.View.notes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class Request:
         source, neighbours = self._joined(own, others, shift)
         if not source.slots:
             self._found_nothing(f"{outer.left} {outer.bottom} {outer.right} {outer.top} of {outer.zone}")
-        return Plan(window, source, neighbours)
+        if self.product is not None:
+            require_one_step(source.slots)
+        return Plan(window, source, neighbours, _notes([own, *others], source.slots, shift))
 
     def cube(self, window: Bounds, about: Mapping[str, Any]) -> xr.Dataset | xr.DataTree:
         """Return a window of a zone, with further attributes."""
@@ -94,7 +99,7 @@ class Request:
             threads=options.get("threads"),
             on_block=options.get("on_block"),
             limit=limit_of(options),
-            attributes={"archive": self.archive.store.url, **_notes(plan.source, plan.neighbours), **about},
+            attributes={"archive": self.archive.store.url, **_told(plan.notes), **about},
         )
 
     def on_geobox(self, geobox: GeoBox) -> xr.Dataset | xr.DataTree:
@@ -159,9 +164,12 @@ class Request:
 
     def _projected(self, geobox: GeoBox) -> xr.Dataset:
         """Return the pixels of a GeoBox that is not on the grid of a zone."""
-        from abut.projected import make_projected_cube  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.across import solar_shift as shift_of  # noqa: PLC0415 - needs odc-geo and rasterio, which are extras
+        from abut.projected import make_projected_cube  # noqa: PLC0415 - as above
 
         options, joined = self.options, self.joined(geobox)
+        shift = shift_of(geobox) if self._by_day else None
+        views = [one.source.source for one in joined.neighbours]
         return make_projected_cube(
             joined,
             geobox,
@@ -171,7 +179,7 @@ class Request:
             threads=options.get("threads"),
             on_block=options.get("on_block"),
             limit=limit_of(options),
-            attributes={"archive": self.archive.store.url, **_notes(joined.own, joined.neighbours)},
+            attributes={"archive": self.archive.store.url, **_told(_notes(views, joined.slots, shift))},
         )
 
     def _select(
@@ -275,12 +283,18 @@ def of_datatake(archive: Archive, product_id: str, options: Options) -> Options:
     return {**options, "datetime": taken, "datatake": item["properties"]["s2:datatake_id"]}
 
 
-def _notes(own: BlockSource | None, neighbours: Iterable[Neighbour]) -> dict[str, str]:
-    """Return the attribute that says what other versions have and the chosen ones have not, if they have anything."""
-    sources = [source for source in (own, *(neighbour.source for neighbour in neighbours)) if source is not None]
-    views = [source.source if isinstance(source, Aligned) else source for source in sources]
+def _notes(views: Iterable[BlockSource], slots: Sequence[Slot], shift: timedelta | None) -> tuple[str, ...]:
+    """Join the notes of all zones, and say what is several steps in all of them together."""
     notes = dict.fromkeys(note for view in views if isinstance(view, View) for note in view.notes)
-    return {"notes": "; ".join(notes)} if notes else {}
+    split = [note for note in split_notes(slots, shift) if note not in notes]
+    if split:
+        warnings.warn("; ".join(split), MixedBaselinesWarning, stacklevel=3)
+    return (*notes, *split)
+
+
+def _told(notes: Iterable[str]) -> dict[str, str]:
+    """Return the attribute that tells notes, if there are any."""
+    return {"notes": told} if (told := "; ".join(notes)) else {}
 
 
 def _is_live(archive: Archive, item: Mapping[str, Any]) -> bool:

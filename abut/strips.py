@@ -13,6 +13,8 @@ from abut.metadata import version
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from abut.blocks import Calibration
+
 _STRIP: Final = re.compile(r"_(\d{8}T\d{6})_S(\d{8}T\d{6})(?:_N\d+\.\d+)?\Z", re.ASCII)
 _BASELINE: Final = re.compile(r"_N\d+\.\d+\Z", re.ASCII)
 _COMPACT: Final = re.compile(r"S2[A-Z]_MSIL1C_(\d{8}T\d{6})_N\d{4}_R\d{3}_T([0-9A-Z]{5})_", re.ASCII)
@@ -49,6 +51,11 @@ class Layer:
     """DN per unit of reflectance."""
     radio_add_offset: tuple[tuple[str, int], ...]
     """Offset in DN of each band, by name, in the order of names."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """How DN become reflectance; products of several calibrations are never put into one step in time."""
+        return self.quantification_value, self.radio_add_offset
 
     @property
     def version(self) -> tuple[tuple[int, ...], datetime]:

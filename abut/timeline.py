@@ -1,4 +1,7 @@
-"""One time axis for several zones: steps of the same datatake, or of the same solar day, are one step."""
+"""One time axis for several zones: steps of the same datatake, or of the same solar day, are one step.
+
+As far as offsets and quantification values are the same; else they are several, as in one zone (`abut.steps`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from abut.blocks import Slot
-from abut.errors import MixedBaselinesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,14 +74,12 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
 
     Raises
     ------
-    MixedBaselinesError
-        If zones differ in offset or quantification value at a step.
     ValueError
-        If a source has two steps of the same datatake or solar day.
+        If a source has two steps of the same datatake or solar day, and of the same calibration.
     """
 
     def key(slot: Slot) -> Any:
-        return slot.datatakes if shift is None else (slot.time + shift).date()
+        return slot.datatakes if shift is None else (slot.time + shift).date(), slot.calibration
 
     own = [{key(slot): number for number, slot in enumerate(source.slots)} for source in sources]
     for source, steps in zip(sources, own, strict=True):
@@ -88,15 +88,13 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
             later = source.slots[steps[key(twice)]]
             raise ValueError(
                 f"steps {number} ({twice.time.isoformat()}) and {steps[key(twice)]} ({later.time.isoformat()}) of "
-                f"{source.zone} are one: {key(twice)}"
+                f"{source.zone} are one: {key(twice)[0]}"
             )
     merged = {
-        step: _merged(
-            [(source, source.slots[steps[step]]) for source, steps in zip(sources, own, strict=True) if step in steps]
-        )
+        step: _merged([source.slots[steps[step]] for source, steps in zip(sources, own, strict=True) if step in steps])
         for step in dict.fromkeys(chain.from_iterable(own))
     }
-    order = sorted(merged, key=lambda step: (merged[step].time, merged[step].datatakes))
+    order = sorted(merged, key=lambda step: (merged[step].time, merged[step].datatakes, step[1]))
     slots = tuple(merged[step] for step in order)
     return tuple(
         Aligned(source, slots, tuple(steps.get(step) for step in order))
@@ -104,29 +102,12 @@ def align(sources: Sequence[BlockSource], shift: timedelta | None = None) -> tup
     )
 
 
-def _merged(found: Sequence[tuple[BlockSource, Slot]]) -> Slot:
-    """Join the slots of a step; the first has a say, the others have to agree with it."""
-    first, offsets = found[0][1], dict(found[0][1].radio_add_offset)
-    for source, slot in found[1:]:
-        if slot.quantification_value != first.quantification_value:
-            raise _mixed("quantification value", found[0], (source, slot))
-        for band, offset in slot.radio_add_offset.items():
-            if offsets.setdefault(band, offset) != offset:
-                raise _mixed(f"radio_add_offset of {band}", found[0], (source, slot))
-    slots = [slot for _, slot in found]
+def _merged(slots: Sequence[Slot]) -> Slot:
+    """Join the slots of a step, which are of one calibration."""
     return Slot(
         time=min(slot.time for slot in slots),
         datatakes=tuple(dict.fromkeys(chain.from_iterable(slot.datatakes for slot in slots))),
         products=tuple(sorted(set(chain.from_iterable(slot.products for slot in slots)))),
-        quantification_value=first.quantification_value,
-        radio_add_offset=offsets,
-    )
-
-
-def _mixed(what: str, first: tuple[BlockSource, Slot], second: tuple[BlockSource, Slot]) -> MixedBaselinesError:
-    one, other = (
-        f"{source.zone} ({', '.join(slot.products) or slot.datatakes[0]})" for source, slot in (first, second)
-    )
-    return MixedBaselinesError(
-        f"the {what} differs between {one} and {other}: they can't be one step in time; choose one baseline"
+        quantification_value=slots[0].quantification_value,
+        radio_add_offset=slots[0].radio_add_offset,
     )

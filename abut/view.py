@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from abut.errors import BadRequestError, MissingObjectError, OlderVersionWarning
+from abut.errors import BadRequestError, MissingObjectError, MixedBaselinesWarning, OlderVersionWarning
 from abut.finding import Filter, Found, Query
 from abut.holdings import load_all, unsettled
 from abut.lattice import BlockRange
 from abut.newcomers import read_item
 from abut.planning import Plan, planned, torn
 from abut.product import item_key
-from abut.steps import slot_of, solar_shift, steps_of
+from abut.steps import slot_of, solar_shift, split_notes, steps_of
 from abut.versions import one_version
 
 if TYPE_CHECKING:
@@ -94,8 +94,6 @@ def select(
 
     Raises
     ------
-    MixedBaselinesError
-        If products of one step differ in offset or quantification value.
     MissingObjectError
         If a block was released to a product that does not hold it.
     InvalidArchiveError
@@ -107,6 +105,8 @@ def select(
     -----
     OlderVersionWarning
         If another version of a strip has tiles in the window that the chosen one lacks, see `View.notes`.
+    MixedBaselinesWarning
+        If products of a datatake (or solar day) differ in offset or quantification value: they are several steps.
     """
     if group not in ("datatake", "solar_day"):
         raise BadRequestError(f"group {group!r} is neither 'datatake' nor 'solar_day'")
@@ -128,7 +128,10 @@ def select(
             slots.append(slot_of(plan))
             plans.append(plan)
             requests.append(tuple(_request(one) for one in step))
-    return View(archive, window, tuple(slots), notes, tuple(plans), tuple(requests), own)
+    split = split_notes(slots, shift if group == "solar_day" else None)
+    if split:
+        warnings.warn("; ".join(split), MixedBaselinesWarning, stacklevel=2)
+    return View(archive, window, tuple(slots), notes + split, tuple(plans), tuple(requests), own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class View:
     slots: tuple[Slot, ...]
     """Steps in time, in their order."""
     notes: tuple[str, ...]
-    """What other versions have in the window and the chosen ones have not; empty if nothing."""
+    """What other versions have in the window and the chosen ones have not, and which datatakes are several steps."""
     _plans: tuple[Plan, ...] = field(repr=False)
     _requests: tuple[tuple[_Request, ...], ...] = field(repr=False)
     _own: Strip | None = field(repr=False)

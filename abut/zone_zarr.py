@@ -90,8 +90,6 @@ def zone_store(
         If no product is found.
     InvalidArchiveError, UnsupportedStoreError, CatalogueError
         If there is no archive, or it can't be reached.
-    MixedBaselinesError
-        If products of one step differ in offset or quantification value.
     """
     chosen = parse_bands(bands)
     view = zone_view(url, zone, datetime, group=group, baseline=baseline, **wanted)

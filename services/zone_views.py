@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from abut.errors import MixedBaselinesError
 from abut.finding import ArchiveFinder, Filter
 from abut.period import parse_period
 from abut.view import select
@@ -73,8 +72,6 @@ class _Latest:
     """Held by who plans."""
     digest: str | None = None
     """Digest of the view; None if there was no product."""
-    refused: str | None = None
-    """Why its products can't be steps, if they can't."""
     ended: float = float("-inf")
     """When planning ended."""
     until: float = float("-inf")
@@ -128,33 +125,23 @@ class ZoneViews:
 
         Raises
         ------
-        MixedBaselinesError, AbutError
-            As `abut.view.select`; the first one is believed as long as a plan.
+        AbutError
+            As `abut.view.select`.
         """
         latest = self._latest_of(place)
         with latest.lock:
             if time.monotonic() < latest.until and not anew:
-                if latest.refused is not None:
-                    raise MixedBaselinesError(latest.refused)
                 with self._lock:
                     kept = self._kept(place, latest.digest)
                 if kept is not None or latest.digest is None:
                     return kept
             began = time.monotonic()
-            try:
-                opened = self._open(place, Filter())
-            except MixedBaselinesError as error:
-                self._note(latest, began, None, str(error))
-                raise
-            self._note(latest, began, opened, None)
+            opened = self._open(place, Filter())
+            with self._lock:
+                now = time.monotonic()
+                latest.digest = opened.digest if opened else None
+                latest.ended, latest.until = now, now + max(FRESH, EFFORT * (now - began))
             return opened
-
-    def _note(self, latest: _Latest, began: float, opened: Opened | None, refused: str | None) -> None:
-        """Keep what planning gave."""
-        with self._lock:
-            now = time.monotonic()
-            latest.digest, latest.refused = opened.digest if opened else None, refused
-            latest.ended, latest.until = now, now + max(FRESH, EFFORT * (now - began))
 
     def snapshot(self, place: Place, digest: str) -> Opened | None:
         """Return the view of a digest; None if the archive has not these products any more.

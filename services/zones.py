@@ -21,7 +21,7 @@ import anyio
 from anyio import to_thread
 from obstore.exceptions import BaseError
 
-from abut.errors import AbutError, InvalidPeriodError, MissingObjectError, MixedBaselinesError
+from abut.errors import AbutError, InvalidPeriodError, MissingObjectError
 from abut.period import parse_period
 from abut.pixels import PLANS
 from abut.zone_layout import BandChunk, parse_zone
@@ -135,8 +135,6 @@ def zones_app(archive: Archive, *, views: int = 8, threads: int = 4, snapshots: 
         except UnsatisfiableRangeError as error:
             headers = {"content-range": f"bytes */{error.size}", "cache-control": GONE}
             await problem(416, str(error), headers)(scope, receive, send)
-        except MixedBaselinesError as error:
-            await problem(409, str(error))(scope, receive, send)
         except (AbutError, BaseError, OSError) as error:
             await unavailable(error, archive.store.url)(scope, receive, send)
 

@@ -16,7 +16,7 @@ from pyproj import Transformer
 
 import abut
 from abut.archive import create_archive
-from abut.errors import BadRequestError, MixedBaselinesError, NoDataError, TooLargeError
+from abut.errors import BadRequestError, MixedBaselinesWarning, NoDataError, TooLargeError
 from abut.ground import ground_in
 from abut.lattice import Bounds, Zone
 from abut.layout import BAND, Band
@@ -220,10 +220,17 @@ def test_an_unknown_method_is_refused_within_a_zone_too(connection: Connection) 
         dataset(connection, window=inside, resolution=60, resampling="lanczos", across=False)
 
 
-def test_zones_whose_offsets_differ_at_a_step_are_refused(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_zones_whose_offsets_differ_are_steps_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     archive = create_archive(tmp_path_factory.mktemp("mixed") / "archive")
     small = replace(BORDER, top=BORDER.bottom + 6_000)
     for shot in (Shot("32TLR", place=small), Shot("31TGM", place=_in_west(), offset=0)):
         ingest(archive, shot)
-    with pytest.raises(MixedBaselinesError, match=r"radio_add_offset of B01 differs .*EPSG:32632.*EPSG:32631"):
-        dataset(abut.connect(archive.store.url), window=BORDER, resolution=60)
+    with pytest.warns(MixedBaselinesWarning, match="are 2 steps"):
+        found = dataset(abut.connect(archive.store.url), window=BORDER, resolution=60)
+    assert found.radio_add_offset.values.tolist() == [[-1000] * found.sizes["band"], [0] * found.sizes["band"]]
+    assert {int(value) for value in np.unique(found.provenance[0])} == {0, 1}
+    assert {int(value) for value in np.unique(found.provenance[1])} == {0, 2}
+    assert "are 2 steps" in found.attrs["notes"]
+    with pytest.warns(MixedBaselinesWarning):
+        lazy = dataset(abut.connect(archive.store.url), window=BORDER, resolution=60, chunks={})
+    xr.testing.assert_equal(lazy.compute(), found)

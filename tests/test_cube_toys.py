@@ -17,7 +17,14 @@ from distributed import Client, LocalCluster
 
 import abut
 from abut.archive import Archive, create_archive
-from abut.errors import BadRequestError, MixedBaselinesError, NoDataError, OlderVersionWarning, TooLargeError
+from abut.errors import (
+    BadRequestError,
+    MixedBaselinesError,
+    MixedBaselinesWarning,
+    NoDataError,
+    OlderVersionWarning,
+    TooLargeError,
+)
 from abut.export.cube import write_cube
 from abut.lattice import BlockRange, Bounds
 from abut.layout import BAND
@@ -345,15 +352,53 @@ def test_large_cubes_are_refused_before_anything_is_read(connection: Connection)
     assert cube(connection, limit=1, chunks={}).sizes["x"] == columns
 
 
-def test_different_offsets_in_one_step_are_refused(tmp_path: Any) -> None:
+@pytest.mark.filterwarnings("ignore::abut.errors.MixedBaselinesWarning")
+def test_different_offsets_in_one_datatake_are_two_steps_of_the_same_time(tmp_path: Any) -> None:
+    archive = create_archive(tmp_path / "archive")
+    new = Shot("32TNP", NORTH)
+    old = Shot("32TPP", NORTH, datastrip_start=SECOND, offset=0, baseline="03.01")
+    for shot in (new, old):
+        ingest(archive, shot)
+    connection = abut.connect(archive.store.url)
+    found = cube(connection)
+    assert found.radio_add_offset.values.tolist() == [[-1000, -1000], [0, 0]]
+    assert found.datatake.values.tolist() == [new.slot] * 2
+    assert found.indexes["time"].tolist() == [found.indexes["time"][0]] * 2
+    for step, shot in enumerate((new, old)):
+        whole = Delivered(shot.id, shot.tile, lambda band, shot=shot: shot.arrays[band.name])
+        assert np.array_equal(found.b01[step], pasted([whole], WINDOW, B01))
+    assert "its products differ in radio_add_offset (of B01: -1000, 0), and are 2 steps" in found.attrs["notes"]
+    as_reflectance = cube(connection, reflectance=True, chunks={}).compute()
+    for step, offset in enumerate((-1000, 0)):
+        expected = (found.b01[step].astype(int) + offset).astype(np.float32) / np.float32(10_000)
+        assert np.array_equal(as_reflectance.b01[step], expected.where(found.b01[step] > 0), equal_nan=True)
+    write_cube(found, tmp_path / "cogs")
+    assert len(list((tmp_path / "cogs").glob("*_B01.tif"))) == 2
+    for name in ("cube.zarr", "cube.nc"):
+        write_cube(found, tmp_path / name)
+        with xr.open_dataset(tmp_path / name, engine="zarr" if name.endswith("zarr") else None) as read:
+            assert np.array_equal(read.b01, found.b01)
+
+
+def test_a_neighbourhood_is_one_step_so_different_offsets_are_refused_there(tmp_path: Any) -> None:
     archive = create_archive(tmp_path)
-    ingest(archive, Shot("32TNP", NORTH))
-    ingest(archive, Shot("32TPP", NORTH, datastrip_start=SECOND, offset=0, baseline="03.01"))
-    with pytest.raises(MixedBaselinesError):
-        cube(abut.connect(tmp_path))
+    new = Shot("32TNP", NORTH)
+    old = Shot("32TPP", NORTH, datastrip_start=SECOND, offset=0, baseline="03.01")
+    for shot in (new, old):
+        ingest(archive, shot)
+    connection = abut.connect(tmp_path)
+    options: dict[str, Any] = {"bands": "B01", "resolution": 60, "across": False}
+    with (
+        pytest.warns(MixedBaselinesWarning),
+        pytest.raises(MixedBaselinesError, match=rf"{new.id} and {old.id} of .* differ in .*B01: -1000, 0.*baseline"),
+    ):
+        connection.neighbourhood(new.id, 600, **options)
     with pytest.warns(OlderVersionWarning):
-        alone = cube(abut.connect(tmp_path), baseline="03.01")
-    assert alone.radio_add_offset.values.tolist() == [[0, 0]]
+        alone = connection.neighbourhood(new.id, 600, **options, baseline="05.11")
+    assert alone.sizes["time"] == 1
+    with pytest.warns(OlderVersionWarning):
+        only = cube(abut.connect(tmp_path), baseline="03.01")
+    assert only.radio_add_offset.values.tolist() == [[0, 0]]
 
 
 def test_cubes_say_what_other_versions_have(connection: Connection, tmp_path: Any) -> None:

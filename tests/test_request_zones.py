@@ -11,7 +11,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 
 from abut.connection import Connection
-from abut.errors import MixedBaselinesError, OlderVersionWarning
+from abut.errors import MixedBaselinesError, MixedBaselinesWarning, OlderVersionWarning
 from abut.finding import ArchiveFinder
 from abut.ground import ground_in
 from abut.lattice import Zone
@@ -100,10 +100,18 @@ def test_on_pixels_of_no_zone_all_zones_have_one_version_of_a_strip() -> None:
     assert joined.slots[0].products == tuple(sorted((NEW_EAST.id, NEW_WEST.id)))
 
 
-def test_strips_of_one_version_whose_offsets_differ_between_zones_are_still_refused() -> None:
-    asked = connection(NEW_EAST, replace(NEW_WEST, offset=0))
-    with pytest.raises(MixedBaselinesError, match="differs between"):
-        asked.plan(WINDOW)
+def test_strips_of_one_version_whose_offsets_differ_between_zones_are_steps_of_their_own() -> None:
+    west = replace(NEW_WEST, offset=0)
+    asked = connection(NEW_EAST, west)
+    with pytest.warns(MixedBaselinesWarning, match="are 2 steps"):
+        plan = asked.plan(WINDOW)
+    assert [(slot.products, slot.radio_add_offset["B01"]) for slot in plan.source.slots] == [
+        ((NEW_EAST.id,), -1000),
+        ((west.id,), 0),
+    ]
+    assert len(plan.notes) == 1
+    with pytest.raises(MixedBaselinesError, match="can't be one step"):
+        asked.plan(WINDOW, NEW_EAST.id)
 
 
 # Solar days

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abut.errors import InvalidArchiveError, MissingObjectError, MixedBaselinesError, OlderVersionWarning
+from abut.errors import InvalidArchiveError, MissingObjectError, MixedBaselinesWarning, OlderVersionWarning
 from abut.finding import ArchiveFinder, Filter
 from abut.lattice import BlockRange, Bounds
 from abut.ledger import Member, Release
@@ -282,18 +282,26 @@ def test_of_a_product_that_was_delivered_twice_the_later_one_is_read() -> None:
     assert view(archive, product=first.id).slots[0].products == (first.id,)
 
 
-def test_products_of_different_offsets_make_no_step_together() -> None:
+def test_products_of_different_offsets_are_steps_of_their_own() -> None:
     archive = empty_archive()
     old = Shot("32TNP", baseline="03.01", offset=0)
     new = Shot("32TPP", baseline="04.00", datastrip_start=START + timedelta(seconds=7))
     for shot in (old, new):
         layer_of(archive, (shot, member(shot)))
-    with pytest.raises(MixedBaselinesError) as raised:
-        view(archive)
-    for word in (old.id, new.id, old.slot, "03.01", "04.00", "radio_add_offset of B01 is 0"):
-        assert word in str(raised.value)
+    for group, name in (("datatake", f"datatake {old.slot}"), ("solar_day", "solar day 2023-08-23")):
+        with pytest.warns(MixedBaselinesWarning, match=name) as caught:
+            found = select(archive, ArchiveFinder(), CORNER, group=group)  # type: ignore[arg-type] # one of both
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        assert [(slot.time, slot.products, slot.radio_add_offset["B01"]) for slot in found.slots] == [
+            (START, (new.id,), -1000), (START, (old.id,), 0),
+        ]  # fmt: skip
+        assert found.notes == (f"{name}: its products differ in radio_add_offset (of B01: -1000, 0), and are 2 steps",)
+        assert found.renewed() == found
     assert view(archive, baseline="04.00").slots[0].products == (new.id,)
     assert view(archive, baseline="03.01").slots[0].radio_add_offset["B01"] == 0
+    alone = next(block for block in MINE if block not in new.tile.hull)
+    assert [slot.products for slot in select(archive, ArchiveFinder(), alone.bounds).slots] == [(old.id,)]
 
 
 def test_a_solar_day_holds_datatakes_of_several_days_of_utc_where_the_sun_says_so() -> None:

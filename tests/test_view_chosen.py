@@ -261,7 +261,9 @@ def assert_masks_are_the_same(archives: Sequence[Archive]) -> None:
             found.append([*values, *arrays.values()])
         for first, second in zip(*found, strict=True):
             assert np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
-        assert all(values.any() for values in found[0])
+        assert found[0][0].any()
+        assert np.isfinite(found[0][3]).any()
+        assert all(values.any() for values in found[0][-2:])
     assert cropped > 0
 
 

@@ -12,7 +12,7 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from abut.across import NATIVE, NODATA, REPROJECTED, Neighbour, Part, batches, fill, join, needed
-from abut.errors import BadRequestError, InvalidWindowError, MixedBaselinesError
+from abut.errors import BadRequestError, InvalidWindowError
 from abut.ground import neighbour_zones, tiles_on
 from abut.lattice import Bounds, Zone
 from abut.layout import BAND
@@ -325,10 +325,14 @@ def test_one_datatake_in_two_zones_is_one_step_and_one_of_a_neighbour_alone_is_a
     assert not (provenance[2] == REPROJECTED).any()
 
 
-def test_offsets_that_differ_between_zones_are_an_error_that_names_both() -> None:
-    west, east = ToyZone(WEST, slots=(slot(0, offset=0),)), ToyZone(EAST)
-    with pytest.raises(MixedBaselinesError, match=r"radio_add_offset of .* EPSG:32632 .* EPSG:32631"):
-        join(geobox_of(BORDER, 60), [B01], lambda _: west, east)
+def test_offsets_that_differ_between_zones_make_two_steps_neither_of_both() -> None:
+    west, east = ToyZone(WEST, slots=(slot(0, offset=0), slot(1))), ToyZone(EAST, slots=(slot(0), slot(1)))
+    joined = join(geobox_of(BORDER, 60), [B01], lambda _: west, east)
+    assert [(one.datatakes, one.radio_add_offset["B01"]) for one in joined.slots] == [
+        (slot(0).datatakes, -1000), (slot(0).datatakes, 0), (slot(1).datatakes, -1000),
+    ]  # fmt: skip
+    assert joined.own is not None
+    assert (joined.own.index, joined.neighbours[0].source.index) == ((0, None, 1), (None, 0, 1))
 
 
 # Places
