@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from abut import product as products
 from abut.errors import ProductNotFoundError
+from abut.messages import quoted
 from abut.tiling import ranked, tile
 
 if TYPE_CHECKING:
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
     from abut.product import Product, Record
     from abut.tiling import Tile
 
-SQUARE_KILOMETRE = 1_000_000
+SQUARE_KILOMETRE: Final = 1_000_000
 """Square metres."""
+
+_ID: Final = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,8 @@ def live(archive: Archive, name: str) -> tuple[Product, Member, Ledger]:
     InvalidArchiveError, DigestMismatchError, MissingObjectError
         If what the archive says of it can't be read.
     """
+    if not _ID.fullmatch(name):  # a store may take it for another place, or refuse to think of it
+        raise ProductNotFoundError(f"no product {quoted(name)}")
     product = archive.product(name)
     member, ledger = products.holding(archive.store, product)
     if not member.live:
