@@ -43,6 +43,8 @@ LONGEST = (
     "test_serve.py",
     "test_stac_links.py",
     "test_cube_runner.py",
+    "test_service_killed.py",
+    "test_legacy_http.py",
     "test_zone_safe.py",
     "test_stock_clients.py",
 )

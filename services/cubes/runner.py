@@ -197,7 +197,7 @@ class Runner:
         if outcome.problem is None:
             held = jobs.finish(claim, key_of(claim))
             if held:
-                remove_others(self._results, claim)
+                self._tidy(claim)
         else:
             _log.info("%s of job %s: %s", claim.part.name, claim.part.job, outcome.problem)
             held = False
@@ -207,6 +207,13 @@ class Runner:
                 jobs.fail(claim, outcome.problem)
         if not held:
             remove(self._results, key_of(claim))
+
+    def _tidy(self, claim: Claim) -> None:
+        """Delete what tries left whose services were killed; what is left nevertheless goes with the job."""
+        try:
+            remove_others(self._results, claim)
+        except Exception as error:  # noqa: BLE001 - the part is complete, whatever the store says
+            _log.warning("results of %s: %s", claim.part.job, " ".join(str(error).split()))
 
     def _sweep(self) -> None:
         """Delete what is no longer wanted, in a thread of its own: claims are renewed meanwhile."""
