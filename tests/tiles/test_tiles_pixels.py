@@ -1,0 +1,227 @@
+"""Pixels of map tiles against a slow reference: seams, corners, zone borders, hemispheres, dates, overviews."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from abut.archive import create_archive
+from abut.lattice import Bounds, Zone
+from ingest.ingest import ingest
+from ingest.purge import purge
+from ingest.settle import settle
+from services.tiles.frame import Frame
+from services.tiles.scenes import Scenes
+from services.tiles.wish import Wish
+from tests.shots import Shot, shot_days_later
+from tests.tiles.reference import picture
+from tests.toy import CORNER, TILES, ground
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from abut.archive import Archive
+    from services.tiles.warp import Resampling
+    from tests.tiles.reference import Groups
+
+EDGE = 20_037_508.342789244
+FOUR = [Shot(name) for name in TILES]
+BORDER_WEST = Bounds(Zone(32732), 766_200, 6_278_380, 793_200, 6_303_580)
+BORDER_EAST = Bounds(Zone(32733), 207_000, 6_278_380, 249_000, 6_303_580)
+BORDER = [Shot("32HQH", BORDER_WEST), Shot("33HTC", BORDER_EAST)]
+"""Both see beyond 12 degrees east."""
+NORTH = Bounds(Zone(32633), 489_600, 0, 510_000, 9_600)
+SOUTH = Bounds(Zone(32733), 489_600, 9_990_400, 510_000, 10_000_000)
+EQUATOR = [Shot("33NVA", NORTH), Shot("33MVV", SOUTH)]
+
+
+def archive_of(where: Path, *sources: Shot) -> Archive:
+    archive = create_archive(where)
+    for source in sources:
+        ingest(archive, source, threads=1)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Four tiles around a corner, with all their overlap; not to be changed."""
+    return archive_of(tmp_path_factory.mktemp("tiles") / "four", *FOUR)
+
+
+@pytest.fixture(scope="session")
+def lean(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """The same without any overlap; not to be changed."""
+    archive = archive_of(tmp_path_factory.mktemp("tiles") / "lean", *FOUR)
+    settle(archive)
+    purge(archive, grace=Shot("32TNP").datatake - Shot("32TNP").datatake)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def border(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Two tiles of two southern zones; not to be changed."""
+    return archive_of(tmp_path_factory.mktemp("tiles") / "border", *BORDER)
+
+
+@pytest.fixture(scope="session")
+def equator(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Two tiles of two hemispheres; not to be changed."""
+    return archive_of(tmp_path_factory.mktemp("tiles") / "equator", *EQUATOR)
+
+
+def tile_at(zoom: int, lon: float, lat: float, size: int = 256) -> Frame:
+    """The tile of the usual scheme that holds a place."""
+    count = 2**zoom
+    column = int((lon + 180) / 360 * count)
+    row = int((1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2 * count)
+    side = 2 * EDGE / count
+    return Frame(
+        "EPSG:3857",
+        (-EDGE + column * side, EDGE - (row + 1) * side, -EDGE + (column + 1) * side, EDGE - row * side),
+        size,
+        size,
+    )
+
+
+def frame_of(place: Bounds, pixel: float = 60) -> Frame:
+    """A frame on a zone's own grid."""
+    bounds = float(place.left), float(place.bottom), float(place.right), float(place.top)
+    return Frame(str(place.zone), bounds, int(place.width / pixel), int(place.height / pixel))
+
+
+def shown(archive: Archive, frame: Frame, wish: Wish | None = None, band: str = "B01") -> np.ndarray:
+    """DN plus offset of a picture, NaN where nothing is."""
+    found = Scenes(archive).open(wish or Wish()).read(frame, [band])
+    values = np.rint(found.data[0].astype(np.float64) * 10_000)
+    return np.where(found.nodata[0], np.nan, values)
+
+
+def assert_shows(found: np.ndarray, groups: Groups, frame: Frame, reduction: int = 1, slack: float = 0.01) -> None:
+    """Assert that a picture is what the reference shows, but for pixels too near to an edge to tell."""
+    expected = picture(groups, frame, "B01", reduction, slack=slack)
+    assert np.isfinite(expected.dn).any()
+    assert expected.certain.mean() > 1 - 9 * slack
+    unlike = ~((found == expected.dn) | (np.isnan(found) & np.isnan(expected.dn)))
+    assert not (unlike & expected.certain).any()
+
+
+@pytest.mark.parametrize("archive", ["four", "lean"])
+@pytest.mark.parametrize(("zoom", "reduction"), [(12, 1), (10, 1), (9, 2), (8, 4), (7, 8), (6, 16), (5, 32)])
+def test_the_corner_of_four_tiles_is_what_the_products_show(
+    archive: str, zoom: int, reduction: int, request: pytest.FixtureRequest
+) -> None:
+    frame = tile_at(zoom, 10.3, 44.3)
+    found = shown(request.getfixturevalue(archive), frame)
+    assert_shows(found, [FOUR], frame, reduction)
+
+
+@pytest.mark.parametrize("archive", ["four", "lean"])
+def test_a_frame_on_the_own_grid_has_the_pixels_as_they_are(archive: str, request: pytest.FixtureRequest) -> None:
+    scene = Scenes(request.getfixturevalue(archive)).open(Wish())
+    place = replace(CORNER, left=CORNER.left + 1_260, top=CORNER.top - 3_420)
+    for resampling in ("nearest", "bilinear", "cubic"):
+        found = scene.read(frame_of(place), ["B09", "B01"], resampling=resampling, unscale=False)
+        assert found.data.dtype == np.uint16
+        assert not found.nodata.any()
+        for number, band in enumerate(("B09", "B01")):
+            assert np.array_equal(found.data[number], ground(band, CORNER)[CORNER.slices(place, 60)])
+
+
+@pytest.mark.parametrize("zoom", [13, 10, 7])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.37, -0.61)])
+def test_a_tile_of_512_pixels_is_the_four_tiles_below_it(four: Archive, zoom: int, shift: tuple[float, float]) -> None:
+    large = tile_at(zoom, 10.3, 44.3, 512)
+    pixel = large.pixel[0]
+    left, bottom, right, top = (
+        edge + pixel * offset for edge, offset in zip(large.bounds, (*shift, *shift), strict=True)
+    )
+    large = replace(large, bounds=(left, bottom, right, top))
+    middle = (left + right) / 2, (bottom + top) / 2
+    whole = shown(four, large)
+    for rows, (low, high) in ((slice(0, 256), (middle[1], top)), (slice(256, 512), (bottom, middle[1]))):
+        for columns, (west, east) in ((slice(0, 256), (left, middle[0])), (slice(256, 512), (middle[0], right))):
+            part = shown(four, Frame(large.crs, (west, low, east, high), 256, 256))
+            np.testing.assert_array_equal(whole[rows, columns], part)
+
+
+@pytest.mark.parametrize(("zoom", "reduction"), [(13, 1), (11, 1), (10, 1), (9, 2), (8, 4)])
+def test_the_border_of_two_zones_shows_each_pixel_in_the_zone_that_it_is_nearer_to(
+    border: Archive, zoom: int, reduction: int
+) -> None:
+    frame = tile_at(zoom, 12.0, -33.5)
+    frame = replace(frame, bounds=(frame.bounds[0] - 9_999, *frame.bounds[1:]))
+    assert_shows(shown(border, frame), [BORDER], frame, reduction)
+    expected = picture([BORDER], frame, "B01", reduction)
+    assert {32732, 32733} <= set(np.unique(expected.zone).tolist())
+
+
+def test_the_border_of_two_zones_has_no_gap(border: Archive) -> None:
+    frame = Frame("EPSG:4326", (11.95, -33.55, 12.05, -33.5), 300, 150)
+    found = Scenes(border).open(Wish()).read(frame, ["B01", "provenance"], resampling="bilinear")
+    assert not found.nodata.any()
+    assert (found.data[1] == 1).all()
+    assert len(found.products) == 2
+
+
+def test_a_frame_of_a_zone_shows_that_zone_first_and_says_what_is_from_another(border: Archive) -> None:
+    place = replace(BORDER_WEST, right=BORDER_WEST.right + 12_000, left=BORDER_WEST.right - 6_000)
+    frame = frame_of(place)
+    assert_shows(shown(border, frame), [BORDER], frame)
+    found = Scenes(border).open(Wish()).read(frame, ["provenance", "B01"])
+    expected = picture([BORDER], frame, "B01")
+    told = np.select([expected.zone == 32732, expected.zone == 32733], [1, 2], 0)
+    assert {1, 2} <= set(np.unique(told).tolist())
+    assert np.array_equal(found.data[0][expected.certain], told[expected.certain])
+
+
+@pytest.mark.parametrize(("zoom", "reduction"), [(13, 1), (11, 1), (9, 2), (8, 4)])
+def test_the_equator_joins_both_hemispheres(equator: Archive, zoom: int, reduction: int) -> None:
+    frame = tile_at(zoom, 15.0, 0.0)
+    side = frame.bounds[3] - frame.bounds[1]
+    frame = replace(
+        frame, bounds=(frame.bounds[0], frame.bounds[1] + side / 2, frame.bounds[2], frame.bounds[3] + side / 2)
+    )
+    assert_shows(shown(equator, frame), [EQUATOR], frame, reduction)
+    expected = picture([EQUATOR], frame, "B01", reduction)
+    assert {32633, 32733} <= set(np.unique(expected.zone).tolist())
+
+
+def test_the_equator_has_no_gap_and_no_doubled_line(equator: Archive) -> None:
+    frame = Frame("EPSG:4326", (14.95, -0.05, 15.05, 0.05), 200, 200)
+    expected = picture([EQUATOR], frame, "B01")
+    assert np.isfinite(expected.dn).all()
+    assert_shows(shown(equator, frame), [EQUATOR], frame)
+
+
+@pytest.mark.parametrize("resampling", ["bilinear", "cubic"])
+def test_smooth_resampling_stays_between_what_is_there(four: Archive, resampling: Resampling) -> None:
+    frame = tile_at(13, 10.3, 44.3)
+    scene = Scenes(four).open(Wish())
+    smooth = scene.read(frame, ["B01"], resampling=resampling)
+    sharp = scene.read(frame, ["B01"])
+    assert np.array_equal(smooth.nodata, sharp.nodata)
+    assert not np.array_equal(smooth.data, sharp.data)
+
+
+def dates() -> list[list[Shot]]:
+    """Three datatakes that each see a part, of two baselines; the last is shown first."""
+    north = replace(CORNER, bottom=CORNER.bottom + 19_200)
+    west = replace(CORNER, right=CORNER.right - 15_000)
+    later = [shot_days_later(5, name, place=north, added={"B01": 100}, cloud=20.0) for name in TILES[:2]]
+    newest = [
+        shot_days_later(10, name, place=west, added={"B01": 200}, cloud=80.0, offset=0, baseline="03.01")
+        for name in TILES
+    ]
+    return [newest, later, [replace(one, cloud=50.0) for one in FOUR]]
+
+
+@pytest.fixture(scope="session")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Three datatakes of the four tiles; not to be changed."""
+    archive = archive_of(tmp_path_factory.mktemp("tiles") / "dated", *(one for group in dates() for one in group))
+    settle(archive)
+    return archive
