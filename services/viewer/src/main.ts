@@ -23,6 +23,7 @@ import { makeSwipe } from "./swipe";
 import { makeTabs } from "./tabs";
 
 const store = new Store(parse(location.hash));
+const fresh = store.now.view === null;
 const target = byId("map");
 const map = makeMap(target, store);
 const notice = new Notice(byId("notice"));
@@ -70,7 +71,7 @@ async function begin(): Promise<void> {
   try {
     const extent = await askExtent();
     if (extent.first) byId("about").textContent = `Sentinel-2 L1C, ${extent.first} to ${extent.last}`;
-    if (extent.box && !store.now.view) show(map, extent.box, false);
+    if (extent.box && fresh) show(map, extent.box, false);
   } catch (error) {
     notice.say("archive", say(error));
   }

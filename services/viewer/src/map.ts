@@ -1,23 +1,19 @@
 /** The map: land and graticule below, pictures, and what is drawn upon them. */
 
-import land from "world-atlas/land-50m.json";
 import OlMap from "ol/Map";
 import View from "ol/View";
 import Attribution from "ol/control/Attribution";
 import Zoom from "ol/control/Zoom";
 import ScaleLine from "ol/control/ScaleLine";
 import { buffer, getCenter } from "ol/extent";
-import TopoJSON from "ol/format/TopoJSON";
 import { defaults as interactions } from "ol/interaction/defaults";
 import Graticule from "ol/layer/Graticule";
-import VectorLayer from "ol/layer/Vector";
 import { fromLonLat, toLonLat, transformExtent } from "ol/proj";
-import VectorSource from "ol/source/Vector";
 import Fill from "ol/style/Fill";
 import Stroke from "ol/style/Stroke";
-import Style from "ol/style/Style";
 import Text from "ol/style/Text";
-import { colour, onScheme } from "./colours";
+import { colour } from "./colours";
+import { landLayer } from "./land";
 import { later } from "./service";
 import type { Box, Store } from "./state";
 
@@ -89,15 +85,6 @@ export function reveal(map: OlMap, lon: number, lat: number): void {
 export function middle(map: OlMap): [lon: number, lat: number] {
   const found = toLonLat(getCenter(map.getView().calculateExtent(map.getSize() ?? [1, 1])));
   return [found[0]!, found[1]!];
-}
-
-function landLayer(): VectorLayer {
-  const source = new VectorSource({ url: land as unknown as string, format: new TopoJSON({ layers: ["land"] }) });
-  const style = () =>
-    new Style({ fill: new Fill({ color: colour("land") }), stroke: new Stroke({ color: colour("coast"), width: 1 }) });
-  const layer = new VectorLayer({ source, style: style(), zIndex: 0 });
-  onScheme(() => layer.setStyle(style()));
-  return layer;
 }
 
 function graticule(): Graticule {

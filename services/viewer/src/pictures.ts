@@ -92,7 +92,7 @@ export class Pictures {
     const reason = answer.headers.get("Abut-Reason");
     if (unreadable) this.tell(`Not readable, and left out: ${unreadable}`);
     if (answer.status === 204) {
-      if (reason) this.tell(reason);
+      if (reason?.startsWith("too wide")) this.tell("Too much ground for one picture: zoom in.");
       return empty();
     }
     return createImageBitmap(await answer.blob());

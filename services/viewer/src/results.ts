@@ -3,7 +3,7 @@
 import { fill, make, small } from "./dom";
 import { days, type Product } from "./products";
 import { address } from "./service";
-import { changed, type Store } from "./state";
+import { changed, RENDER, type Store } from "./state";
 import { date, plural } from "./words";
 
 type Side = "left" | "right";
@@ -150,7 +150,7 @@ export class Results {
     };
     const actions = make("span", { class: "actions" }, ...this.#sides(product.id, product.tile, false));
     this.#buttons.get(product.id)?.push(["left", name]);
-    return make("li", { class: "product", ...listeners }, preview(product.id, product.tile), name, actions);
+    return make("li", { class: "product", ...listeners }, preview(product), name, actions);
   }
 
   /** Buttons that put something into the left or the right picture. */
@@ -189,15 +189,18 @@ export class Results {
   }
 }
 
-function preview(id: string, tile: string): HTMLElement {
+function preview(product: Product): HTMLElement {
+  const id = encodeURIComponent(product.id);
+  const path = product.bbox ? `bbox/${product.bbox.join(",")}.webp` : "preview.webp";
+  const url = address(`tiles/items/${id}/${path}`, { render: RENDER, max_size: 112, dst_crs: "EPSG:3857" });
   const image = make("img", {
     class: "preview",
-    alt: `Preview of ${tile}`,
+    alt: `Preview of ${product.tile}`,
     width: 56,
     height: 56,
     loading: "lazy",
     decoding: "async",
-    src: address(`tiles/items/${encodeURIComponent(id)}/preview.webp`, { render: "true-colour", max_size: 112 }).href,
+    src: url.href,
   });
   image.addEventListener("error", () => image.replaceWith(make("span", { class: "preview missing" }, "–")));
   return image;
