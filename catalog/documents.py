@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from catalog.extensions import MAP_RELATIONS, WEB_MAP_LINKS
 from catalog.places import GENERATED, generated_links, served
 from catalog.text import decode, encode
 
@@ -29,6 +30,11 @@ _MARK: Final = rb"\u001e"
 _PRODUCTS_MARK: Final = rb"\u001eP"
 _ITEMS_MARK: Final = rb"\u001eI"
 _LINKS_MARK: Final = rb'"\u001eL"'
+_MAPS: Final = encode(WEB_MAP_LINKS)
+_EXTENSIONS: Final = re.compile(
+    rb'\{"type":"Feature","stac_version":"[^"\\]*","stac_extensions":\[((?:"[^"\\]*"(?:,"[^"\\]*")*)?)\]'
+)
+"""How items of pystac start: the first array is that of the extensions."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -84,6 +90,11 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
         return encode(served(decode(text), places))
     here = _here(places, collection)
     before, own, after, _ = text.split(b"\0")
+    if here.has_maps(store):
+        declared = _declaring(before)
+        if declared is None:
+            return encode(served(decode(stored(text)), places))
+        before = declared
     before, after = before.replace(_PRODUCTS_MARK, here.products), after.replace(_PRODUCTS_MARK, here.products)
     own = own.replace(_ITEMS_MARK, here.items).replace(_PRODUCTS_MARK, here.products)
     links = here.links(name, store)
@@ -93,7 +104,7 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
 class _Here:
     """What all items of a collection have in common for one client."""
 
-    __slots__ = ("_after_self", "_further", "_self", "items", "products")
+    __slots__ = ("_after_self", "_further", "_maps", "_self", "items", "products")
 
     def __init__(self, places: Places, collection: str) -> None:
         self.products = encode(f"{places.products}/")[1:-1]
@@ -102,23 +113,15 @@ class _Here:
         self._self, end = first.rsplit(_PLAIN_NAME.encode(), 1)
         self._after_self = b",".join((end, *others))
         self._further = [
-            (
-                "{store}" in link.href,
-                b","
-                + encode(
-                    {
-                        "rel": link.rel,
-                        "href": link.href.format(collection=quote(collection), id=_ITEMS, store=_PRODUCTS),
-                        "type": link.type,
-                        "title": link.title,
-                    }
-                ),
-            )
-            for link in places.links
+            (link.needs_store, b"," + encode(link.of(quote(collection), _ITEMS, _PRODUCTS))) for link in places.links
         ]
+        self._maps = [link.needs_store for link in places.links if link.rel in MAP_RELATIONS]
 
     def links(self, name: str, _store: str | None) -> bytes:
         return self._self + name.encode() + self._after_self
+
+    def has_maps(self, store: str | None) -> bool:
+        return any(store or not needs_store for needs_store in self._maps)
 
     def further(self, name: str, store: str | None) -> bytes:
         quoted_store = quote(store or "").encode()
@@ -127,6 +130,17 @@ class _Here:
             for needs_store, link in self._further
             if store or not needs_store
         )
+
+
+def _declaring(before: bytes) -> bytes | None:
+    """Return the start of an item that declares the extension of links to maps; None if it starts in another way."""
+    found = _EXTENSIONS.match(before)
+    if found is None:
+        return None
+    if _MAPS in found[1]:
+        return before
+    end = found.end(1)
+    return b"".join((before[:end], b"," if found[1] else b"", _MAPS, before[end:]))
 
 
 _PLAIN_NAME: Final = "name"

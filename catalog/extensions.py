@@ -38,6 +38,8 @@ TIMESTAMPS: Final = f"{_BASE}/timestamps/v1.1.0/schema.json"
 """When a product was published in the archive."""
 VIEW: Final = f"{_BASE}/view/v1.1.0/schema.json"
 """Mean directions of sun and sensor."""
+WEB_MAP_LINKS: Final = f"{_BASE}/web-map-links/v1.2.0/schema.json"
+"""Links to map tiles: of items and the collection as they are served, where tiles are."""
 ZARR: Final = f"{_BASE}/zarr/v1.1.0/schema.json"
 """Kind and format of the Zarr nodes that assets point to."""
 
@@ -46,6 +48,9 @@ ITEM: Final = (EO, FILE, GRID, MGRS, PROCESSING, PRODUCT, PROJECTION, RASTER, SA
 
 COLLECTION: Final = (DATACUBE, EO, MGRS, PROCESSING, PRODUCT, PROJECTION, RASTER, RENDER, SAT, VIEW)
 """What the collection declares; the schemas of the others know no collections, or none without assets."""
+
+MAP_RELATIONS: Final = frozenset({"xyz", "tilejson", "wmts"})
+"""Relations of links that `WEB_MAP_LINKS` describes."""
 
 ZARR_GROUP_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a Zarr node that clients open as a group or array of their own choice."""

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from catalog.extensions import MAP_RELATIONS, WEB_MAP_LINKS
 from catalog.hrefs import below, with_hrefs
+from catalog.item import COLLECTION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 GENERATED: Final = frozenset({"self", "root", "parent", "collection", "items"})
 """Relations whose links are made anew for each answer."""
@@ -29,11 +31,26 @@ class ItemLink:
     rel: str
     """Relation, such as ``tilejson``."""
     href: str
-    """Where to, with ``{collection}`` and ``{id}``, and ``{store}`` for the name of the product's store folder."""
+    """Where to, with ``{collection}`` and ``{id}``, and ``{store}`` for the name of the product's store folder; braces
+    that stay are doubled: ``{{z}}``."""
     type: str
     """Media type."""
     title: str
     """What it is."""
+    more: tuple[tuple[str, str], ...] = ()
+    """Further members, such as ``render``."""
+    stored: bool = False
+    """Whether only items get it that have a store, the archive's own; those whose `href` names it in any case."""
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether only items get it that have a store."""
+        return self.stored or "{store}" in self.href
+
+    def of(self, collection: str, item: str, store: str) -> dict[str, str]:
+        """Return the link of an item, whose names are quoted already."""
+        href = self.href.format(collection=collection, id=item, store=store)
+        return {"rel": self.rel, "href": href, "type": self.type, "title": self.title, **dict(self.more)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +63,8 @@ class Places:
     """URL of the archive's folder ``products``, without a slash at its end: where relative hrefs start."""
     links: tuple[ItemLink, ...] = ()
     """Further links of each item."""
+    collection_links: tuple[ItemLink, ...] = ()
+    """Further links of the archive's collection."""
 
     def collection(self, collection: str) -> str:
         """Return the URL of a collection."""
@@ -78,8 +97,33 @@ def served(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
         lambda href: _link(href, collection, places),
     )
     own = [link for link in made["links"] if link["rel"] not in GENERATED]
-    made["links"] = generated_links(collection, name, places) + own + further_links(made, places)
+    further = further_links(made, places)
+    made["links"] = generated_links(collection, name, places) + own + further
+    declare(made, further)
     return made
+
+
+def declare(made: dict[str, Any], further: Iterable[Mapping[str, Any]]) -> None:
+    """Declare the extension that describes links to map tiles, if there are such links, and extensions are listed."""
+    listed = made.get("stac_extensions")
+    maps = any(link["rel"] in MAP_RELATIONS for link in further)
+    if maps and isinstance(listed, list) and WEB_MAP_LINKS not in listed:
+        made["stac_extensions"] = [*listed, WEB_MAP_LINKS]
+
+
+def undeclare(made: dict[str, Any], further: Iterable[Mapping[str, Any]]) -> None:
+    """Take back what `declare` did, after the further links were taken out."""
+    listed = made.get("stac_extensions")
+    others = any(link["rel"] in MAP_RELATIONS for link in made["links"])
+    if isinstance(listed, list) and not others and any(link["rel"] in MAP_RELATIONS for link in further):
+        made["stac_extensions"] = [uri for uri in listed if uri != WEB_MAP_LINKS]
+
+
+def collection_links(collection: str, places: Places) -> list[dict[str, str]]:
+    """Return the links of a collection to the services that show it; those of the archive's collection alone."""
+    if collection != COLLECTION_ID:
+        return []
+    return [link.of(quote(collection), "", "") for link in places.collection_links]
 
 
 def generated_links(collection: str, item: str, places: Places) -> list[dict[str, str]]:
@@ -95,18 +139,8 @@ def generated_links(collection: str, item: str, places: Places) -> list[dict[str
 def further_links(item: Mapping[str, Any], places: Places) -> list[dict[str, str]]:
     """Return the links of an item to the services that show it; those of a store only for items that have one."""
     store = item.get("properties", {}).get("abut:store")
-    return [
-        {
-            "rel": link.rel,
-            "href": link.href.format(
-                collection=quote(item["collection"]), id=quote(item["id"]), store=quote(store or "")
-            ),
-            "type": link.type,
-            "title": link.title,
-        }
-        for link in places.links
-        if store or "{store}" not in link.href
-    ]
+    names = quote(item["collection"]), quote(item["id"]), quote(store or "")
+    return [link.of(*names) for link in places.links if store or not link.needs_store]
 
 
 def _link(href: str, collection: str, places: Places) -> str:

@@ -28,7 +28,7 @@ from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
 from services.tiles.app import create_tiles_app
-from services.tiles.links import tile_links
+from services.tiles.links import collection_links, tile_links
 from services.viewer.app import files_app, load_viewer, wants_page
 from services.zarr import zarr_app
 from services.zone_snapshots import Snapshots
@@ -64,6 +64,8 @@ class Part:
     """What has to answer before it can, by name."""
     item_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
     """Makes the links that each item of the STAC API gets because this is mounted, from the service's URL."""
+    collection_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
+    """The same for the archive's collection."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -175,6 +177,7 @@ def tiles_part(settings: Settings, archive: Archive) -> Part:
         app=create_tiles_app(archive, settings),
         rel="service",
         item_links=tile_links,
+        collection_links=collection_links,
     )
 
 
@@ -216,7 +219,8 @@ def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> P
 def places_of(base: str, settings: Settings, mounted: Sequence[Part]) -> Places:
     """Return where a client that sees the service at a URL finds things."""
     links = tuple(link for part in mounted for link in part.item_links(base))
-    return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links)
+    of_collection = tuple(link for part in mounted for link in part.collection_links(base))
+    return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links, of_collection)
 
 
 def _slashed(app: ASGIApp, paths: Sequence[str]) -> ASGIApp:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stac_fastapi.types.errors import NotFoundError
 
-from catalog.places import GEOJSON
+from catalog.places import GEOJSON, collection_links, declare
 from services.stac import links
 from services.stac.render import JSON
 
@@ -97,6 +97,7 @@ def served(stored: Mapping[str, Any], extent: Extent | None, places: Places) -> 
             "spatial": {**kept.get("spatial", {}), "bbox": [box]},
             "temporal": {**kept.get("temporal", {}), "interval": [times]},
         }
+    further = collection_links(made["id"], places)
     made["links"] = [
         {"rel": "self", "type": JSON, "href": here},
         {"rel": "parent", "type": JSON, "href": f"{places.api}/"},
@@ -104,5 +105,7 @@ def served(stored: Mapping[str, Any], extent: Extent | None, places: Places) -> 
         {"rel": "items", "type": GEOJSON, "href": f"{here}/items"},
         *links.searching(here),
         *(link for link in made.get("links", []) if link["rel"] not in _GENERATED),
+        *further,
     ]
+    declare(made, further)
     return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from abut.errors import BadRequestError
 from catalog.item import COLLECTION_ID
-from catalog.places import GENERATED, further_links
+from catalog.places import GENERATED, further_links, undeclare
 from catalog.rows import row
 from catalog.versions import RELATIONS, family
 from services.stac.auth import REGISTER, require
@@ -67,7 +67,8 @@ def as_stored(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
     """
     made = copy.deepcopy(dict(item))
     told = RELATIONS if family(made) else frozenset()
-    further = {(link["rel"], link["href"]) for link in further_links(made, places)}
+    links = further_links(made, places)
+    further = {(link["rel"], link["href"]) for link in links}
     home = f"{places.collection(made['collection'])}/items/"
     for asset in made.get("assets", {}).values():
         asset["href"] = _relative(asset["href"], home, places)
@@ -76,6 +77,7 @@ def as_stored(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
         for link in made.get("links", [])
         if not (_made_here(link, places) or link["rel"] in told or (link["rel"], link["href"]) in further)
     ]
+    undeclare(made, links)
     return made
 
 

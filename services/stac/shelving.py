@@ -10,6 +10,7 @@ import orjson
 from stac_fastapi.types.errors import ConflictError
 
 from abut.errors import BadRequestError
+from catalog.places import collection_links, undeclare
 from services.stac import guard
 from services.stac.bodies import checked_collection
 from services.stac.collections import served
@@ -94,9 +95,15 @@ def require_registrar(request: Request, name: str) -> None:
 def as_stored(collection: dict[str, Any], places: Places) -> dict[str, Any]:
     """Return a collection without the links that this API makes for each answer."""
     here = f"{places.collection(collection['id'])}/"
+    made = collection_links(collection["id"], places)
+    further = {(link["rel"], link["href"]) for link in made}
     links = [
         link
         for link in collection.get("links", [])
-        if link["rel"] not in _MADE and not str(link["href"]).startswith(here)
+        if link["rel"] not in _MADE
+        and not str(link["href"]).startswith(here)
+        and (link["rel"], link["href"]) not in further
     ]
-    return {**collection, "links": links}
+    stored = {**collection, "links": links}
+    undeclare(stored, made)
+    return stored

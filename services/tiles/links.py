@@ -1,12 +1,27 @@
-"""Links from items of the STAC API to their pictures (web map links extension)."""
+"""Links from the collection and its items to their pictures (web map links extension)."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from catalog.places import ItemLink
+from catalog.renders import RENDERS
+from services.tiles.renders import DEFAULT
+
+JSON: Final = "application/json"
+"""Media type of TileJSON."""
+PNG: Final = "image/png"
+"""Media type of map tiles and previews."""
+XML: Final = "application/xml"
+"""Media type of the capabilities of WMTS."""
+SET: Final = "WebMercatorQuad"
+"""Set of tiles that the links lead to; there are others."""
+PREVIEW: Final = 512
+"""Pixels of a preview's longer side."""
 
 
 def tile_links(base: str) -> tuple[ItemLink, ...]:
-    """Return the links that each item gets because map tiles are served.
+    """Return the links that each item gets because map tiles are served: to its default picture.
 
     Parameters
     ----------
@@ -14,8 +29,28 @@ def tile_links(base: str) -> tuple[ItemLink, ...]:
         URL of all that is served.
     """
     item = f"{base}/tiles/items/{{id}}"
+    preview = ItemLink(
+        "preview",
+        f"{item}/preview.png?render={DEFAULT}&max_size={PREVIEW}",
+        PNG,
+        RENDERS[DEFAULT].title,
+        stored=True,
+    )
+    return (*_maps(item, DEFAULT, "item"), preview)
+
+
+def collection_links(base: str) -> tuple[ItemLink, ...]:
+    """Return the links that the collection gets: to each named picture of all products, the latest on top."""
+    return tuple(link for name in RENDERS for link in _maps(f"{base}/tiles/mosaic", name, "mosaic"))
+
+
+def _maps(place: str, name: str, layer: str) -> tuple[ItemLink, ...]:
+    """Return the links to a named picture as map tiles."""
+    title, render = RENDERS[name].title, ("render", name)
+    wmts = ("wmts:layer", f"{layer}_{SET}_default")
+    tiles = f"{place}/tiles/{SET}/{{{{z}}}}/{{{{x}}}}/{{{{y}}}}.png?render={name}"
     return (
-        ItemLink("tilejson", f"{item}/WebMercatorQuad/tilejson.json", "application/json", "True colour as map tiles"),
-        ItemLink("wmts", f"{item}/WMTSCapabilities.xml", "application/xml", "True colour as WMTS"),
-        ItemLink("preview", f"{item}/preview.png", "image/png", "True colour"),
+        ItemLink("xyz", tiles, PNG, title, (render,), stored=True),
+        ItemLink("tilejson", f"{place}/{SET}/tilejson.json?render={name}", JSON, title, (render,), stored=True),
+        ItemLink("wmts", f"{place}/WMTSCapabilities.xml?render={name}", XML, title, (render, wmts), stored=True),
     )
