@@ -37,8 +37,8 @@ type Item = Mapping[str, Any]
 class Filter:
     """Which products are chosen, beside window and period; all that is given must hold.
 
-    The blocks that a chosen product released are read from their holders, whether those are chosen or not, and whole:
-    in blocks that the rim of its footprint cuts, a view also shows what the holder has beyond, up to 9,540 m.
+    They alone decide what a view shows: blocks that a chosen product released are read from their holders, and cropped
+    to its legacy footprint if those were not chosen.
     """
 
     ids: frozenset[str] | None = None

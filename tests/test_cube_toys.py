@@ -57,11 +57,12 @@ SHOTS: tuple[tuple[Shot, ...], ...] = (
 """Products by step."""
 
 
-def truth(step: int) -> list[Delivered]:
-    def make(shot: Shot) -> Delivered:
-        return Delivered(shot.id, shot.tile, lambda band: shot.arrays[band.name], str(shot.datastrip_start))
+def delivered(shot: Shot) -> Delivered:
+    return Delivered(shot.id, shot.tile, lambda band: shot.arrays[band.name], str(shot.datastrip_start))
 
-    return [make(shot) for shot in SHOTS[step]]
+
+def truth(step: int) -> list[Delivered]:
+    return [delivered(shot) for shot in SHOTS[step]]
 
 
 @pytest.fixture(name="folder", scope="module")
@@ -365,8 +366,7 @@ def test_different_offsets_in_one_datatake_are_two_steps_of_the_same_time(tmp_pa
     assert found.datatake.values.tolist() == [new.slot] * 2
     assert found.indexes["time"].tolist() == [found.indexes["time"][0]] * 2
     for step, shot in enumerate((new, old)):
-        whole = Delivered(shot.id, shot.tile, lambda band, shot=shot: shot.arrays[band.name])
-        assert np.array_equal(found.b01[step], pasted([whole], WINDOW, B01))
+        assert np.array_equal(found.b01[step], pasted([delivered(shot)], WINDOW, B01))
     assert "its products differ in radio_add_offset (of B01: -1000, 0), and are 2 steps" in found.attrs["notes"]
     as_reflectance = cube(connection, reflectance=True, chunks={}).compute()
     for step, offset in enumerate((-1000, 0)):

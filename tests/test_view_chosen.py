@@ -33,6 +33,7 @@ from ingest.ingest import ingest
 from ingest.withdraw import withdraw
 from tests.pasted import pasted
 from tests.shots import Shot, shot_days_later
+from tests.test_explain import blocks_read, watched
 from tests.toy import CORNER, START, TILES
 from tests.zone_scene import B01, B09, STATES, copied, truth
 
@@ -214,6 +215,22 @@ def test_one_object_that_shows_several_chosen_products_is_read_once(scene: Scene
             assert sum(sizes) <= sum(all_of.values())
             pixels = block_pixels(filtered, 0, B01, block)
             assert (pixels is None) == (not parts)
+
+
+def test_explain_counts_what_a_filtered_run_reads(scene: Scene) -> None:
+    for names in subsets(scene.shots, 6, 5):
+        for archive in scene.archives.values():
+            options: dict[str, Any] = {"bands": "B01,B09", "resolution": 60, "ids": names}
+            said = abut.connect(archive.store.url).explain(GROUND, **options)
+            connection, count = watched(archive)
+            connection.cube(window=GROUND, **options)
+            read = blocks_read(count)
+            (zone,) = said.zones
+            assert set(read.values()) == {1}
+            assert zone.least_objects <= len(read) <= zone.most_objects
+            assert zone.least_bytes <= sum(len(archive.store.get(key)) for key in read) <= zone.most_bytes
+            assert said.least_requests <= count.requests <= said.most_requests
+            assert said.from_safe.products <= len(names)
 
 
 def test_what_a_withdrawn_neighbour_holds_is_cropped_too(tmp_path: Path) -> None:

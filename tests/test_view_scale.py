@@ -13,7 +13,7 @@ import numpy as np
 
 from abut import ledger as ledgers
 from abut.archive import Archive
-from abut.finding import ArchiveFinder
+from abut.finding import ArchiveFinder, Filter
 from abut.lattice import BLOCK_SIZE, BlockRange, Bounds
 from abut.ledger import Member
 from abut.period import Period
@@ -162,6 +162,34 @@ def test_a_month_of_europe_is_planned_from_its_ledgers_and_one_item_of_each() ->
     assert sum(len(slot.products) for view in views for slot in view.slots) == products
     for view in views[::5]:
         assert_abuts(view)
+
+
+def test_half_of_the_tiles_show_all_that_they_released_cropped_where_their_rims_are() -> None:
+    """A chosen tile's blocks are all there, each once, whoever holds them."""
+    tiles = europe()[32632]
+    archive = empty_archive()
+    fill(archive, tiles)
+    firsts = [tiles[track * len(tiles) // TRACKS] for track in range(TRACKS)]  # whose items can be read
+    half = frozenset(one.id for one in (*tiles[::2], *firsts))
+    view = select(archive, ArchiveFinder(), ground_of(tiles), JULY, wanted=Filter(tiles=half))
+    everything = select(archive, ArchiveFinder(), ground_of(tiles), JULY)
+    assert len(view.slots) == len(everything.slots)
+    for slot in range(0, len(view.slots), 7):
+        expected = {holder.whose: 0 for holder in view.holders(slot)}
+        for holder in view.holders(slot):
+            expected[holder.whose] += int(holder.mask.sum())
+            assert holder.shown.id in half
+            assert holder.tile.id not in half or holder.whose == holder.product
+        chosen = [one for one in tiles if one.id in half and any(f"_T{one.id}_" in name for name in expected)]
+        taken = {holder.product for holder in view.holders(slot)}
+        assert len(taken) > len(expected) == len(chosen)
+        rows, columns = np.nonzero(view.counts(slot))
+        for row, column in list(zip(rows.tolist(), columns.tolist(), strict=True))[::31]:
+            block = view.blocks.block(row, column)
+            for part in view.parts(slot, block):
+                part_of = part.holder.shown.footprint.intersection(block.bounds)
+                is_own = part.product == part.whose
+                assert part.crop == (None if is_own or part_of == block.bounds else part_of)
 
 
 def test_a_small_window_of_a_large_zone_reads_no_item_of_layers_elsewhere() -> None:

@@ -554,6 +554,30 @@ def test_blocks_of_one_holder_are_copied_and_others_merged(archives: dict[str, A
                 assert copy.product == parts[0].product
 
 
+@pytest.mark.filterwarnings("ignore::abut.errors.MixedBaselinesWarning")
+def test_strips_of_a_datatake_whose_offsets_differ_are_steps_of_a_zone_and_of_its_copy(
+    changing: Archive, tmp_path: Path
+) -> None:
+    other = replace(SHOTS[1][0], datastrip_start=SHOTS[1][0].datatake + timedelta(seconds=9), offset=-7, label="X")
+    ingest(changing, other, threads=1)
+    view = view_of(changing)
+    out = open_store(tmp_path / "zone.zarr", create=True)
+    materialise(view, out, bands=(B01, B09))
+    made = []
+    for source in (view, open_zoned(out.url)):
+        assert [slot.time for slot in source.slots[1:]] == [SHOTS[1][0].datatake] * 2
+        assert "radio_add_offset (of B01: -7, 0), and are 2 steps" in source.notes[0]
+        store = ZoneStore.of(source, bands=(B01, B09), masks=False)
+        with xr.open_zarr(store, group="r60m", chunks=None) as found:
+            assert found.radio_add_offset.values[:, 0].tolist() == [-1000, -7, 0]
+            for step, shots in ((0, SHOTS[0]), (1, [other]), (2, SHOTS[1])):
+                assert np.array_equal(on_window(found.b01[step]), pasted(truth(shots), WINDOW, B01))
+            made.append(on_window(found).load())
+        cube = make_cube(source, WINDOW, Wish(bands=(B01, B09), resolution=60))
+        assert np.array_equal(cube["b01"], made[-1].b01)
+    xr.testing.assert_equal(made[0], made[1])
+
+
 def test_an_interrupted_run_is_gone_on_with_and_incomplete_until_its_end(
     archives: dict[str, Archive], tmp_path: Path
 ) -> None:
