@@ -139,7 +139,7 @@ class Scene:
 
     def require_radius(self, metres: int, what: str) -> None:
         """Require so much ground around the core; NeighbourhoodError says how much there is."""
-        if not self.box.holds(self.core.grown(metres)):
+        if metres > self.margin:
             raise NeighbourhoodError(
                 f"{what} looks {metres} m around a pixel; around the core there are {self.margin} m: ask for a buffer "
                 f"of {-(-metres // COARSEST) * COARSEST} m, or for a partial result"

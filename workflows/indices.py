@@ -1,0 +1,121 @@
+"""Spectral indices as whole ten-thousandths: elementwise float64, rounded half to even, so any window gives the same.
+
+A value is a function of its own pixel alone, so no neighbourhood is needed. Bands that differ in pixel size are brought
+to the coarsest one (`workflows.reflectance`). Indices are of top-of-atmosphere reflectance: NDVI and its kind are lower
+than at the surface, and EVI, whose constants were made for the surface, is indicative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from workflows.errors import WorkflowError
+from workflows.reflectance import reflectance
+from workflows.scene import RESOLUTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from workflows.scene import Scene
+
+    type Values = NDArray[np.float64]
+
+RADIUS: Final = 0
+"""Metres of ground around a pixel that its value depends on."""
+SCALE: Final = 10_000
+"""Whole numbers per unit of the index."""
+NODATA: Final = -32_768
+"""Value where the index is not known."""
+_LIMIT: Final = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A spectral index."""
+
+    title: str
+    """What it is called, and by whom."""
+    bands: tuple[str, ...]
+    """Bands of its formula, in the formula's order."""
+    formula: Callable[..., Values]
+    """The formula, of reflectances in the order of the bands."""
+
+    @property
+    def resolution(self) -> int:
+        """Pixel size in metres: that of its coarsest band."""
+        return max(RESOLUTION[band] for band in self.bands)
+
+
+def _difference(first: Values, second: Values) -> Values:
+    return (first - second) / (first + second)
+
+
+def _evi(nir: Values, red: Values, blue: Values) -> Values:
+    return 2.5 * (nir - red) / (nir + 6 * red - 7.5 * blue + 1)
+
+
+INDICES: Final[Mapping[str, Index]] = {
+    "ndvi": Index("Normalized difference vegetation index (Rouse 1974)", ("B08", "B04"), _difference),
+    "ndwi": Index("Normalized difference water index (McFeeters 1996)", ("B03", "B08"), _difference),
+    "mndwi": Index("Modified normalized difference water index (Xu 2006)", ("B03", "B11"), _difference),
+    "ndmi": Index("Normalized difference moisture index (Gao 1996)", ("B8A", "B11"), _difference),
+    "nbr": Index("Normalized burn ratio (Key and Benson 2006)", ("B8A", "B12"), _difference),
+    "ndsi": Index("Normalized difference snow index (Hall 1995)", ("B03", "B11"), _difference),
+    "evi": Index("Enhanced vegetation index (Huete 2002)", ("B08", "B04", "B02"), _evi),
+}
+"""The indices by name."""
+
+
+def spectral_index(scene: Scene, name: str) -> NDArray[np.int16]:
+    """Return a spectral index of the core of a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is given; only the core is computed.
+    name : str
+        One of `INDICES`.
+
+    Returns
+    -------
+    ndarray of int16, shape (y, x)
+        Index times 10,000, rounded half to even; what is beyond +-3.2767 is set to it. -32768 where a band has no data
+        or the formula divides by zero. Pixels are those of the coarsest band.
+
+    Raises
+    ------
+    WorkflowError
+        If there is no such index.
+    MissingBandError
+        If a band was not given.
+    """
+    if name not in INDICES:
+        raise WorkflowError(f"{name!r} is no index; there are {', '.join(INDICES)}")
+    index, core = INDICES[name], scene.cut(scene.core)
+    core.require(index.bands)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        values = index.formula(*(reflectance(core, band, index.resolution) for band in index.bands))
+    return quantized(values)
+
+
+def quantized(values: Values) -> NDArray[np.int16]:
+    """Return values as whole ten-thousandths; what is not finite becomes `NODATA`.
+
+    Parameters
+    ----------
+    values : ndarray of float64
+        Any shape.
+
+    Returns
+    -------
+    ndarray of int16
+        ``rint(10,000 x)``, within +-32,767.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        whole = np.clip(np.rint(values * SCALE), -_LIMIT, _LIMIT)
+    return np.where(np.isfinite(values), whole, NODATA).astype(np.int16)

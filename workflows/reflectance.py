@@ -1,0 +1,87 @@
+"""Reflectance of a band at its own or a coarser pixel size, the same whatever window it is computed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from workflows.errors import WorkflowError
+from workflows.scene import RESOLUTION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from workflows.scene import Scene
+
+
+def block_sums(array: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return sums of DN > 0 and their number over cells of `factor` x `factor` pixels.
+
+    Parameters
+    ----------
+    array : ndarray of uint16, shape (y, x)
+        Digital numbers; rows and columns are multiples of the factor.
+    factor : int
+        Pixels along a side of a cell.
+
+    Returns
+    -------
+    sums, counts : ndarray of int64, shape (y / factor, x / factor)
+        Exact integers.
+    """
+    rows, columns = array.shape
+    if rows % factor or columns % factor:
+        raise WorkflowError(f"{rows} x {columns} pixels can't be cut into cells of {factor} x {factor}")
+    sums = _cells(array.astype(np.int64), factor)
+    counts = _cells((array > 0).astype(np.int64), factor)
+    return sums, counts
+
+
+def _cells(values: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
+    """Sum rows first, which run through memory in order."""
+    if factor == 1:
+        return values
+    rows = values[0::factor].copy()
+    for row in range(1, factor):
+        rows += values[row::factor]
+    cells: NDArray[np.int64] = rows[:, 0::factor].copy()
+    for column in range(1, factor):
+        cells += rows[:, column::factor]
+    return cells
+
+
+def reflectance(scene: Scene, band: str, size: int) -> NDArray[np.float64]:
+    """Return top-of-atmosphere reflectance of a band: (mean of DN > 0 + offset) / quantification value.
+
+    Parameters
+    ----------
+    scene : Scene
+        What is given.
+    band : str
+        Band, such as ``B04``.
+    size : int
+        Pixel size of the result in metres: the band's own or a multiple of it. The mean of a cell is over those of
+        its pixels that have data.
+
+    Returns
+    -------
+    ndarray of float64, shape (y, x)
+        Reflectance of the whole scene; NaN where no pixel of the cell has data.
+
+    Raises
+    ------
+    MissingBandError
+        If the band was not given.
+    WorkflowError
+        If the pixel size is no multiple of the band's, or does not divide 60 m.
+    """
+    scene.require([band])
+    own = RESOLUTION[band]
+    if size % own or 60 % size:
+        raise WorkflowError(f"{band} has pixels of {own} m: they can't make pixels of {size} m")
+    sums, counts = block_sums(scene.bands[band], size // own)
+    with np.errstate(invalid="ignore"):
+        mean = sums / counts  # float64 of exact integers: the same in any window
+    values: NDArray[np.float64] = (mean + scene.offsets.get(band, 0)) / scene.quantification
+    return values
