@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """Pixels times bands and flags of the largest picture."""
     tile_grid_bytes: int = Field(1_500_000_000, ge=1)
     """Largest file of native pixels around a tile (`/tiles/grid`), in bytes of its pixels."""
+    tile_grid_threads: int = Field(1, ge=1, le=64)
+    """Such files that each process makes at once."""
     tile_series_steps: int = Field(400, ge=1)
     """Steps of the longest series of a point."""
 

@@ -158,6 +158,10 @@ class TemporaryFile(Response):
         self._path, self._folder = path, folder
         self.headers["content-length"] = str(path.stat().st_size)
 
+    def discard(self) -> None:
+        """Remove the file, if it is not to be sent."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -70,8 +70,15 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
         seconds=settings.tile_seconds,
         hint="ask for less",
     )
+    downloads = Workshop(
+        threads=settings.tile_grid_threads,
+        waiting=settings.tile_waiting,
+        per_user=settings.tile_grid_threads + settings.tile_waiting,
+        seconds=settings.cube_seconds,
+        hint="ask for less",
+    )
     scenes = Scenes(archive, limits=limits, find=search.ids)
-    context = Context(archive, Connection(archive, ArchiveFinder()), scenes, workshop, settings)
+    context = Context(archive, Connection(archive, ArchiveFinder()), scenes, workshop, downloads, search.ids, settings)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +89,7 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
             finally:
                 search.end()
                 workshop.close()
+                downloads.close()
 
     app = FastAPI(
         title="Abut: map tiles",

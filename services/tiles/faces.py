@@ -19,10 +19,12 @@ from services.tiles.dependencies import (
     TileSizes,
     processing,
 )
+from services.tiles.grid import grid_routes
 from services.tiles.reader import SceneReader
 from services.tiles.rendering import picture
 from services.tiles.renders import DatasetParams, LayerParams, ShowParams, colours_of
 from services.tiles.routes import PictureRoute
+from services.tiles.series import series_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,8 @@ def face_routes(context: Context) -> APIRouter:
     router = APIRouter()
     for prefix, name, path in ((ITEMS, "item", paths.item), (MOSAIC, "mosaic", paths.mosaic)):
         router.include_router(_factory(prefix, name, path).router, prefix=prefix, tags=[name])
+        router.include_router(series_routes(path), prefix=prefix, tags=[name])
+    router.include_router(grid_routes(paths.mosaic))
     sets = TMSFactory(supported_tms=SETS, router=APIRouter(route_class=PictureRoute), name="sets")
     router.include_router(sets.router, tags=["sets"])
     return router

@@ -25,6 +25,7 @@ from services.tiles.frame import Frame, crs_text, system_of
 from services.tiles.renders import stretch_of
 from services.tiles.sizes import part_size, require_pixels, scaled_size
 from services.tiles.told import EmptyTileError
+from services.tiles.zooms import first_zoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,16 +81,7 @@ class SceneReader(BaseReader):
     @property
     def minzoom(self) -> int:
         """Zoom from which on no tile needs more objects than a picture may."""
-        west, south, east, north = self.bounds
-        x, y = (west + (east + 360 if east < west else east)) / 2, (south + north) / 2
-        layers = ("B04", "B03", "B02")
-        for zoom in range(self.maxzoom, self.tms.minzoom - 1, -1):
-            tile = self.tms.tile((x + 180) % 360 - 180, y, zoom)
-            try:
-                self.scene.etag(self._frame(tile, 256, 256, 0), layers)
-            except TooWideError:
-                return zoom + 1
-        return int(self.tms.minzoom)
+        return first_zoom(self.scene, self.tms, self.input.context.settings.tile_objects, self.maxzoom)
 
     def info(self) -> Info:
         """Return what is in the scene."""

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import anyio.to_thread
 from fastapi.routing import APIRoute
 from rio_tiler.utils import render
 from starlette.responses import Response
 
+from services.cubes.answers import TemporaryFile
 from services.cubes.context import has
 from services.stac.render import etag
 from services.tiles.told import EmptyTileError, Told, UnchangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
     from starlette.requests import Request
 
     from services.cubes.execution import Stop
     from services.tiles.source import Source
 
-SOURCE = "src_path"
+SOURCE: Final = "src_path"
 """Parameter by which titiler hands endpoints what they read."""
+
+_DOWNLOADS: Final[set[Callable[..., Any]]] = set()
+
+
+def download[F: Callable[..., Any]](endpoint: F) -> F:
+    """Mark an endpoint that makes files, which takes longer than pictures: it runs in threads of its own."""
+    _DOWNLOADS.add(endpoint)
+    return endpoint
 
 
 class PictureRoute(APIRoute):
@@ -62,9 +72,17 @@ def _aside(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(endpoint)
     async def run(**given: Any) -> Any:
         source: Source = given[SOURCE]
-        return await source.context.workshop.run(source.request, "", partial(_work, endpoint, given))
+        context = source.context
+        workshop = context.downloads if endpoint in _DOWNLOADS else context.workshop
+        return await workshop.run(source.request, "", partial(_work, endpoint, given), _discard)
 
     return run
+
+
+def _discard(made: Any) -> None:
+    """Remove the file of an answer that nobody waits for any longer."""
+    if isinstance(made, TemporaryFile):
+        made.discard()
 
 
 def _work(endpoint: Callable[..., Any], given: dict[str, Any], stop: Stop) -> Any:

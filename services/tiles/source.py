@@ -9,11 +9,12 @@ from services.cubes.execution import Stop
 from services.tiles.told import ITEM_SECONDS, MOSAIC_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
 
     from abut.archive import Archive
+    from abut.asked import Options
     from abut.connection import Connection
     from services.cubes.execution import Workshop
     from services.settings import Settings
@@ -36,8 +37,28 @@ class Context:
     """What is open."""
     workshop: Workshop
     """Where pictures are made while their requests wait."""
+    downloads: Workshop
+    """Where files of native pixels are made, which takes longer."""
+    find: Callable[[str], frozenset[str]]
+    """Returns the ids of all products that canonical CQL2-JSON means."""
     settings: Settings
     """What the operator decided."""
+
+
+def options_of(context: Context, wish: Wish) -> Options:
+    """Return which products are chosen, as `abut.connection.Connection` wants it; errors as of `Context.find`."""
+    ids = [wish.item] if wish.item is not None else list(wish.ids) or None
+    if wish.filter is not None:
+        found = context.find(wish.filter)
+        ids = sorted(found if ids is None else found.intersection(ids))
+    return {
+        "datetime": wish.period,
+        "ids": ids,
+        "tiles": list(wish.tiles) or None,
+        "max_cloud_cover": wish.cloud,
+        "relative_orbit": wish.orbit,
+        "datatake": wish.datatake,
+    }
 
 
 @dataclass(slots=True)
