@@ -48,9 +48,9 @@ export function readSeries(told: unknown): Series {
   const given = told as { steps?: Record<string, unknown>[] };
   const steps = (given.steps ?? []).map((step): Step => {
     const values = (step["values"] ?? {}) as Record<string, number | null>;
-    const cloud = step["cloud"] ?? step["eo:cloud_cover"];
+    const cloud = step["cloud_cover"];
     return {
-      time: String(step["datetime"] ?? step["time"]),
+      time: String(step["datetime"]),
       product: String(step["product"] ?? ""),
       cloud: typeof cloud === "number" ? cloud : null,
       values,
