@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.measure import peak_memory
 from benchmarks.tiles import peer
 from benchmarks.tiles.ask import Service, tile_path
-from benchmarks.tiles.scene import FULL, QUICK, RANGE, TILE_PIXELS, against_truth, inner_tiles, some_tiles
+from benchmarks.tiles.scene import FULL, QUICK, RANGE, against_truth, inner_tiles, some_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +113,8 @@ def pixels(size: Size, out: Path) -> dict[str, Any]:
                     )
                 continue
             for one in some_tiles(zoom, size.tiles):
-                answer = service.get(tile_path(one, size.rgb, "npy"))
-                means.append({"zoom": zoom, "status": answer.status, **_alike(answer.body, cogs, one)})
+                body = service.picture(tile_path(one, size.rgb, "npy"))
+                means.append({"zoom": zoom, **_alike(body, cogs, one)})
     return {"native": native, "overviews": means}
 
 
@@ -200,14 +200,17 @@ def _eight_bits(data: NDArray[np.uint16], mask: NDArray[np.bool_]) -> tuple[NDAr
 def _alike(body: bytes, cogs: peer.Cogs, one: MapTile) -> dict[str, float]:
     """Return how much alike two pictures are whose overviews were made in different ways."""
     theirs = cogs.read(one)
-    ours, nothing = _numbers(body) if body else (np.zeros((3, TILE_PIXELS, TILE_PIXELS), np.uint16), np.True_)
+    ours, nothing = _numbers(body) if body else (np.zeros_like(theirs.data), np.ones_like(theirs.array.mask))
     both = ~(nothing | theirs.array.mask)
+    found = {"both": float(both.mean()), "only_one": float((nothing != theirs.array.mask).mean())}
+    if not both.any():
+        return found
     differ = np.abs(ours[both].astype(float) - theirs.data[both])
     return {
+        **found,
         "abut_mean": float(ours[both].mean()),
         "peer_mean": float(theirs.data[both].mean()),
         "difference": float(differ.mean()),
-        "only_one": float((nothing != theirs.array.mask).mean()),
     }
 
 
