@@ -187,7 +187,9 @@ def _lent(
                 mask[some] = True
                 yield one, to, mask
 
-    return lent(), {everyone[number].product for number in np.unique(giver[needed]).tolist()}
+    gave = np.zeros(len(everyone), np.bool_)
+    gave[giver[needed]] = True
+    return lent(), {one.product for one, is_giver in zip(everyone, gave.tolist(), strict=True) if is_giver}
 
 
 def _corner(held: Held) -> tuple[int, int]:
