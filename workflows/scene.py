@@ -66,6 +66,15 @@ class Box:
             and other.top <= self.top
         )
 
+    def intersection(self, other: Box) -> Box:
+        """Return what it has in common with another one; WorkflowError if that is nothing."""
+        return Box(
+            max(self.left, other.left),
+            max(self.bottom, other.bottom),
+            min(self.right, other.right),
+            min(self.top, other.top),
+        )
+
     def slices(self, part: Box, size: int) -> tuple[slice, slice]:
         """Return the rows and columns of a part of it in an array of pixels of some metres."""
         rows, columns = part.shape(size)
