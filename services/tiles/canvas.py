@@ -132,7 +132,7 @@ class Canvas:
             found[band] += np.float32(base)
         found /= np.float32(quantification)
         if not whole:
-            found *= valid
+            found[~valid] = 0
         return found
 
     def _require_alike(self, made: Mosaic) -> None:

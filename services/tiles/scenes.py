@@ -96,6 +96,12 @@ class Scenes:
             raise ProductNotFoundError(f"{self.archive.store.url}: no product {wish.item!r}")
         return scene
 
+    @property
+    def planned(self) -> int:
+        """Bytes of the plans that are kept, about."""
+        with self._lock:
+            return sum(one.size for one in self._plans.values())
+
     def zones(self, wish: Wish) -> tuple[Zone, ...]:
         """Return the zones in which a wish may find something, by EPSG code."""
         if wish.item is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,17 +55,14 @@ def picture(groups: Groups, frame: Frame, band: str, reduction: int = 1, *, slac
     slack : float
         How far coordinates may be off, in these pixels.
     """
-    left, _, _, top = frame.bounds
-    width, height = frame.pixel
-    x, y = np.meshgrid(left + (np.arange(frame.width) + 0.5) * width, top - (np.arange(frame.height) + 0.5) * height)
-    lon, lat = Transformer.from_crs(frame.crs, "EPSG:4326", always_xy=True).transform(x, y)
-    values = np.full(x.shape, np.nan)
-    certain, shown = np.ones(x.shape, bool), np.zeros(x.shape, np.intp)
-    best = np.full(x.shape, np.inf)
+    lon, lat = places(frame, "EPSG:4326")
+    values = np.full(lon.shape, np.nan)
+    certain, shown = np.ones(lon.shape, bool), np.zeros(lon.shape, np.intp)
+    best = np.full(lon.shape, np.inf)
     for zone in sorted({one.tile.zone for group in groups for one in group}):
         mine = tuple(tuple(one for one in group if one.tile.zone == zone) for group in groups)
         mosaic, corner = level(mine, band, reduction)
-        east, north = Transformer.from_crs(frame.crs, str(zone), always_xy=True).transform(x, y)
+        east, north = places(frame, str(zone))
         column, row = (east - corner[0]) / (60 * reduction), (corner[1] - north) / (60 * reduction)
         inside = (column >= 0) & (row >= 0) & (column < mosaic.shape[1]) & (row < mosaic.shape[0])
         at = np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int)
@@ -73,12 +70,22 @@ def picture(groups: Groups, frame: Frame, band: str, reduction: int = 1, *, slac
         away = np.abs((lon - (zone.number * 6 - 183) + 180) % 360 - 180)
         away = away + 0.001 * ((lat < 0) != (zone.epsg > 32_700))
         if frame.zone == zone:
-            away = np.full(x.shape, -1.0)
+            away = np.full(lon.shape, -1.0)
         nearer = ~np.isnan(found) & (away < best)
         values[nearer], best[nearer], shown[nearer] = found[nearer], away[nearer], zone.epsg
         for place in (column, row):
-            certain &= np.abs(place - np.round(place)) > slack
+            certain &= ~np.isfinite(place) | (np.abs(place - np.round(np.where(inside, place, 0.5))) > slack)
     return Picture(values, certain, shown)
+
+
+@lru_cache(maxsize=32)
+def places(frame: Frame, crs: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return x and y of the centres of all pixels in a coordinate system, each by itself."""
+    left, _, _, top = frame.bounds
+    width, height = frame.pixel
+    x, y = np.meshgrid(left + (np.arange(frame.width) + 0.5) * width, top - (np.arange(frame.height) + 0.5) * height)
+    east, north = Transformer.from_crs(frame.crs, crs, always_xy=True).transform(x, y)
+    return np.asarray(east), np.asarray(north)
 
 
 @cache
@@ -87,7 +94,7 @@ def level(
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
     """Return the mosaic of a zone, NaN where nothing is, and easting and northing of its corner."""
     everyone = [one for group in groups for one in group]
-    hulls = [one.tile.hull for one in everyone]
+    hulls = [BlockRange.around(one.place) for one in everyone]  # beyond that nobody has data
     hull = BlockRange(
         hulls[0].zone,
         min(one.p0 for one in hulls),
@@ -98,47 +105,39 @@ def level(
     side = 160 // reduction
     mosaic = np.full([size * side for size in hull.shape], np.nan)
     own = {one: reduced(one, band, reduction) for one in everyone}
-    blocks = list(hull) if reduction < min(STORED) else [None]
-    for block in blocks:
+    for block in hull:
         for group in groups:
-            for one in _ordered(group, block):
-                _paste(mosaic, hull, one, own[one], block, side)
+            for one in _ordered(group, block, by_rank=reduction < min(STORED)):
+                _paste(mosaic[_of(block, hull, side)], own[one][_of(block, BlockRange.around(one.place), side)])
     return mosaic, (hull.bounds.left, hull.bounds.top)
 
 
-def _ordered(group: Sequence[ToySource], block: Block | None) -> list[ToySource]:
-    if block is None:
-        return sorted(group, key=lambda one: (one.datastrip_start, one.id))
-    touching = [one for one in group if one.tile.footprint.intersection(block.bounds)]
+def _ordered(group: Sequence[ToySource], block: Block, *, by_rank: bool) -> list[ToySource]:
+    seen = [one for one in group if block in BlockRange.around(one.place)]
+    touching = [one for one in seen if one.tile.footprint.intersection(block.bounds)]
+    if not by_rank:
+        return sorted(touching, key=lambda one: (one.datastrip_start, one.id))
     return sorted(touching, key=lambda one: (one.datastrip_start, rank_key(block, one.tile), one.id))
 
 
-def _paste(  # noqa: PLR0917 - of one use
-    mosaic: NDArray[np.float64],
-    hull: BlockRange,
-    one: ToySource,
-    pixels: NDArray[np.float64],
-    block: Block | None,
-    side: int,
-) -> None:
-    mine = one.tile.hull
-    if block is None:
-        row, column = hull.q1 - mine.q1, mine.p0 - hull.p0
-        source, (rows, columns) = pixels, mine.shape
-    else:
-        row, column = hull.position(block)
-        r, c = mine.position(block)
-        source, (rows, columns) = pixels[r * side : (r + 1) * side, c * side : (c + 1) * side], (1, 1)
-    target = mosaic[row * side : (row + rows) * side, column * side : (column + columns) * side]
+def _of(block: Block, hull: BlockRange, side: int) -> tuple[slice, slice]:
+    row, column = hull.position(block)
+    return slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
+
+
+def _paste(target: NDArray[np.float64], source: NDArray[np.float64]) -> None:
     lacking = np.isnan(target)
     target[lacking] = source[lacking]
 
 
+@cache
 def reduced(one: ToySource, band: str, reduction: int) -> NDArray[np.float64]:
-    """Return a product on its hull, DN plus offset: means of the pixels that have data, rounded half up."""
-    footprint, hull = one.tile.footprint, one.tile.hull.bounds
-    whole = np.zeros(hull.shape(60), np.int64)
-    whole[hull.slices(footprint, 60)] = one.arrays[band]
+    """Return a product on the blocks that it sees, DN plus offset: means of what has data, rounded half up."""
+    around = BlockRange.around(one.place).bounds
+    whole = np.zeros(around.shape(60), np.int64)
+    part = one.tile.footprint.intersection(around)
+    assert part is not None
+    whole[around.slices(part, 60)] = one.arrays[band][one.tile.footprint.slices(part, 60)]
     stored = max([1, *(number for number in STORED if number <= reduction)])
     for factor in (stored, reduction // stored):
         whole = _means(whole, factor)
