@@ -87,18 +87,22 @@ class Service:
         """Ask for a path, and return the answer whatever it is."""
         return self._loop.run_until_complete(self._ask(path, headers or {}))
 
-    def picture(self, path: str) -> bytes:
+    def picture(self, path: str, sent: bytes | None = None) -> bytes:
         """Ask for a path that has to be answered with 200, or 204 for nothing.
+
+        Parameters
+        ----------
+        path : str
+            Path and query.
+        sent : bytes, optional
+            JSON that is posted; None: it is a GET.
 
         Raises
         ------
         RefusedError
             If it is not.
         """
-        answer = self.get(path)
-        if answer.status not in (200, 204):
-            raise RefusedError(f"{path}: {answer.status} {answer.body[:300]!r}")
-        return answer.body
+        return _good(path, self._loop.run_until_complete(self._ask(path, {}, sent)))
 
     def many(self, paths: Iterable[str], clients: int) -> None:
         """Ask for paths with several clients at once; errors as `picture`."""
@@ -109,9 +113,7 @@ class Service:
 
         async def client() -> None:
             for path in left:
-                answer = await self._ask(path, {})
-                if answer.status not in (200, 204):
-                    raise RefusedError(f"{path}: {answer.status} {answer.body[:300]!r}")
+                _good(path, await self._ask(path, {}))
 
         await asyncio.gather(*(client() for _ in range(clients)))
 
@@ -139,14 +141,16 @@ class Service:
         if failed:
             raise RefusedError(f"it does not start: {failed[0]}")
 
-    async def _ask(self, path: str, headers: Mapping[str, str]) -> Answer:
+    async def _ask(self, path: str, headers: Mapping[str, str], sent: bytes | None = None) -> Answer:
         told = {"host": "127.0.0.1", "accept-encoding": "identity", **headers}
+        if sent is not None:
+            told |= {"content-type": "application/json", "content-length": str(len(sent))}
         bare, _, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
-            "method": "GET",
+            "method": "GET" if sent is None else "POST",
             "scheme": "http",
             "path": bare,
             "raw_path": bare.encode(),
@@ -166,7 +170,7 @@ class Service:
                 await over.wait()
                 return {"type": "http.disconnect"}
             asked = True
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": sent or b"", "more_body": False}
 
         async def send(message: Any) -> None:
             nonlocal status, found
@@ -180,3 +184,9 @@ class Service:
 
         await self._app(scope, receive, send)
         return Answer(status, found, b"".join(parts))
+
+
+def _good(path: str, answer: Answer) -> bytes:
+    if answer.status not in (200, 204):
+        raise RefusedError(f"{path}: {answer.status} {answer.body[:300]!r}")
+    return answer.body

@@ -161,6 +161,16 @@ def many(size: Size, out: Path) -> tuple[list[Row], list[dict[str, float]]]:
     return rows, [{"what": name, **asdict(one)} for name, some in found.items() for one in some]
 
 
+def questions(out: Path, *, quick: bool) -> tuple[list[Row], list[dict[str, Any]]]:
+    """Compare other questions with reading the same by the library."""
+    found = run("questions", out, quick=quick)
+    rows = []
+    for one in found:
+        told = f"{one['service']:.3f} and {one['library']:.3f} s; equal answers"
+        rows.append(Row(f"{one['what']}: service / library, time", one["service"] / one["library"], SHOWN, told))
+    return rows, found
+
+
 def memory(size: Size, out: Path, *, quick: bool) -> tuple[list[Row], dict[str, Any]]:
     """Watch the memory of a worker over many tiles."""
     found = run("memory", out, quick=quick, cache=CACHE)

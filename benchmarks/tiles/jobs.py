@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.measure import peak_memory
 from benchmarks.tiles import peer
 from benchmarks.tiles.ask import Service, tile_path
+from benchmarks.tiles.questions import questions
 from benchmarks.tiles.scene import FULL, QUICK, RANGE, against_truth, inner_tiles, some_tiles
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _alike(body: bytes, cogs: peer.Cogs, one: MapTile) -> dict[str, float]:
 
 
 JOBS: Final[dict[str, Callable[..., Any]]] = {
-    job.__name__: job for job in (abut, rio_tiler, formats, pixels, cold, memory)
+    job.__name__: job for job in (abut, rio_tiler, formats, pixels, cold, memory, questions)
 }
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ def main() -> None:
         "cpu": figures.cpu(size, out, quick=quick),
         "formats": figures.formats(out, quick=quick),
         "cold": figures.cold(size, out, quick=quick),
+        "questions": figures.questions(out, quick=quick),
         "loads": figures.many(size, out),
         "memory": figures.memory(size, out, quick=quick),
     }.items():
