@@ -30,7 +30,6 @@ from services.tiles.renders import (
     stretch_of,
 )
 
-
 if TYPE_CHECKING:
     from starlette.requests import Request
 
