@@ -8,9 +8,10 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyproj import Transformer
 
 from abut.archive import create_archive
-from abut.lattice import Bounds
+from abut.lattice import Bounds, Zone
 from abut.layout import BANDS, Band
 from cli.demonstration.products import mirrored, plan, sample
 from ingest.ingest import ingest
@@ -35,10 +36,13 @@ GROWTH = (1.0, 1.1, 1.5)
 """How much brighter the near infrared is."""
 TILES = ("32UPC", "32UQC")
 NEXT_ZONE = "33UUU"
+HOME = Zone(32632)
+"""Zone in which the sample lies."""
 WIDTH = 14_400
 
 _STRIP = 960
-_PLAN = plan((*TILES, NEXT_ZONE), width=WIDTH)
+_PLAN = plan(width=WIDTH)
+"""Around the corner where the demonstration's products meet."""
 
 
 @cache
@@ -66,10 +70,10 @@ class View(Shot):
     @cached_property
     def seen(self) -> Bounds:
         """Ground with data, of the tile's own zone."""
-        half = _PLAN.width // 2
-        middle = (_PLAN.easting, _PLAN.northing) if self.tile_id in TILES else (309_600, 5_796_000)
-        low = [round((value - half) / 9_600) * 9_600 for value in middle]
-        return Bounds(self.tile.zone, low[0], low[1], low[0] + _PLAN.width, low[1] + _PLAN.width)
+        zone, half = self.tile.zone, _PLAN.width // 2
+        place = _between(zone, HOME).transform(_PLAN.easting, _PLAN.northing, direction="INVERSE")
+        x, y = (round(value / 60) * 60 for value in place)
+        return Bounds(zone, x - half, y - half, x + half, y + half)
 
     def strips(self, band: Band) -> Iterator[NDArray[np.uint16]]:
         size, footprint = band.resolution, self.tile.footprint
@@ -89,24 +93,29 @@ class View(Shot):
         """What the satellite saw: the sample, greener with the seasons, under a few clouds."""
         image, size = texture(band.name), band.resolution
         rows, columns = part.shape(size)
-        y, x = part.top // size - np.arange(rows), part.left // size + np.arange(columns)
-        values = image[np.ix_(-y % image.shape[0], x % image.shape[1])].astype(np.float64)
+        x, y = np.meshgrid(part.left + size * (np.arange(columns) + 0.5), part.top - size * (np.arange(rows) + 0.5))
+        if part.zone != HOME:
+            x, y = _between(part.zone, HOME).transform(x, y)
+        at = (-y // size).astype(int) % image.shape[0], (x // size).astype(int) % image.shape[1]
+        values = image[at].astype(np.float64)
         if band.name in {"B07", "B08", "B8A"}:
             values *= GROWTH[self.number]
-        thick = _clouds(part, size) * (CLOUDS[self.number] > 20)
+        thick = _clouds(x / 1_000, y / 1_000) * (CLOUDS[self.number] > 20)
         values = values * (1 - thick) + 7_000 * thick
         found: NDArray[np.uint16] = np.clip(values - self.offset, 1, 32_767).astype("<u2")
         return found
 
 
-def _clouds(part: Bounds, size: int) -> NDArray[np.float64]:
-    """How thick clouds are, 0 to 1: a function of place."""
-    rows, columns = part.shape(size)
-    y = ((part.top - size * np.arange(rows)) / 1_000)[:, None]
-    x = ((part.left + size * np.arange(columns)) / 1_000)[None, :]
+def _clouds(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How thick clouds are, 0 to 1: a function of place in kilometres."""
     waves = np.sin(x * 1.1) + np.sin(y * 0.9 + x * 0.4) + 0.5 * np.sin(2.7 * x - 1.9 * y) + 0.3 * np.sin(5 * x + 6 * y)
     thick: NDArray[np.float64] = np.clip(waves - 0.9, 0, 1)
     return thick
+
+
+@cache
+def _between(zone: Zone, other: Zone) -> Transformer:
+    return Transformer.from_crs(zone.epsg, other.epsg, always_xy=True)
 
 
 def views(dates: int = len(DATES)) -> list[View]:

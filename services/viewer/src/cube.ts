@@ -4,7 +4,7 @@ import { choice, field, fill, make, small } from "./dom";
 import { cubeParameters, explain, told, type Explained } from "./explain";
 import { address, ask, Asker, isAborted, later, say } from "./service";
 import { snippet } from "./snippet";
-import { BANDS, changed, type Box, type State, type Store } from "./state";
+import { BANDS, changed, isDay, type Box, type State, type Store } from "./state";
 import { date } from "./words";
 
 /** What the map does for this tab. */
@@ -138,7 +138,7 @@ export class Cube {
     for (const input of this.element.querySelectorAll<HTMLInputElement>(".bands input")) {
       input.checked = now.bands.includes(input.value);
     }
-    const day = /^\d{4}-\d\d-\d\d$/.test(now.left.what) ? now.left.what : "";
+    const day = isDay(now.left.what) ? now.left.what : "";
     this.#when.textContent = day
       ? `When: ${date(day)}, the day shown on the left.`
       : now.from || now.to

@@ -2,7 +2,7 @@
 
 import { period } from "./products";
 import { address, askJson, type Parameters } from "./service";
-import type { State } from "./state";
+import { isDay, type State } from "./state";
 import { count, range, size } from "./words";
 
 /** An explanation, ready to be shown. */
@@ -36,7 +36,7 @@ const COARSE = new Set(["B01", "B09", "B10"]);
 
 /** What `/cubes` has to be told. */
 export function cubeParameters(state: State): Parameters {
-  const day = /^\d{4}-\d\d-\d\d$/.test(state.left.what) ? state.left.what : "";
+  const day = isDay(state.left.what) ? state.left.what : "";
   return {
     ...(state.box ? { bbox: state.box.map((one) => one.toFixed(5)).join(",") } : { tile: state.tile }),
     ...(state.tile && state.buffer ? { buffer: `${state.buffer}km` } : {}),

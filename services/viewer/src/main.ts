@@ -31,7 +31,7 @@ const pictures = new Pictures(map, store, (message) => notice.say("pictures", me
 const footprints = new Footprints(map, store);
 const marks = new Marks(map, store);
 const look = new Look(store);
-const lattice = new Lattice(map, store, look.told);
+new Lattice(map, store, look.told);
 const results = new Results(store, {
   point: (id) => footprints.point(id),
   open: (product) => product.bbox && show(map, product.bbox),
@@ -81,7 +81,6 @@ async function begin(): Promise<void> {
 function found(products: readonly Product[]): void {
   footprints.set(products);
   look.setProducts(products);
-  lattice.setProducts(products);
   cube.setTiles([...new Set(products.map((product) => product.tile))].sort());
 }
 

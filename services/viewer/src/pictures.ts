@@ -7,16 +7,14 @@ import type RenderEvent from "ol/render/Event";
 import ImageTile from "ol/source/ImageTile";
 import { period } from "./products";
 import { address, ask, isAborted, say, type Parameters } from "./service";
-import { changed, type Picture, type State, type Store } from "./state";
+import { changed, isDay, type Picture, type State, type Store } from "./state";
 
 /** What is said about pictures while they load; "" when all is well. */
 export type Tell = (message: string) => void;
 
-const DAY = /^\d{4}-\d\d-\d\d$/;
-
 /** Where the tiles, points and previews of a picture are, and what they have to be told. */
 export function pictureAddress(picture: Picture, state: State): { path: string; parameters: Parameters } {
-  if (picture.what && !DAY.test(picture.what)) {
+  if (picture.what && !isDay(picture.what)) {
     return { path: `tiles/items/${encodeURIComponent(picture.what)}`, parameters: {} };
   }
   return {

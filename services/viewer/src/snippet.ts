@@ -1,12 +1,11 @@
 /** The Python lines that load what is shown. */
 
-import type { State } from "./state";
-import { period } from "./products";
+import { isDay, type State } from "./state";
 
 /** Where and what a cube is, as `abut` is asked for it. */
 export function snippet(state: State, base: string): string {
   const options = [
-    period(state) && `datetime=${quoted(shortPeriod(state))}`,
+    when(state) && `datetime=${quoted(when(state))}`,
     `bands=[${state.bands.map(quoted).join(", ")}]`,
     state.cloud < 100 && `max_cloud_cover=${state.cloud}`,
   ].filter(Boolean);
@@ -21,8 +20,9 @@ export function snippet(state: State, base: string): string {
   ].join("\n");
 }
 
-function shortPeriod(state: State): string {
-  return `${state.from || ".."}/${state.to || ".."}`;
+function when(state: State): string {
+  if (isDay(state.left.what)) return state.left.what;
+  return state.from || state.to ? `${state.from || ".."}/${state.to || ".."}` : "";
 }
 
 function quoted(text: string): string {

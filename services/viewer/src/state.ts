@@ -132,6 +132,11 @@ export function format(state: State): string {
   return made.toString().replaceAll("%2C", ",");
 }
 
+/** Tells whether a picture is of a day. */
+export function isDay(what: string): boolean {
+  return /^\d{4}-\d\d-\d\d$/.test(what);
+}
+
 type Listener = (now: State, before: State) => void;
 
 /** The one state of the page; listeners are told of changes. */
