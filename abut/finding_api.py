@@ -130,11 +130,14 @@ def locate_service(url: str) -> tuple[Archive, ApiFinder]:
     api = _api(start)
     objects = f"{api.rpartition('/')[0]}/zarr"
     store = open_store(objects)
-    with explained(objects):
-        found = store.read(KEY)
-    if found is None:
-        raise InvalidArchiveError(f"{url}: its STAC API has no objects of an archive beside it ({objects}/{KEY})")
-    return open_archive(store), ApiFinder(api)
+    try:
+        return open_archive(store), ApiFinder(api)
+    except InvalidArchiveError:
+        with explained(objects):
+            found = store.read(KEY)
+        if found is not None:
+            raise
+    raise InvalidArchiveError(f"{url}: its STAC API has no objects of an archive beside it ({objects}/{KEY})")
 
 
 def _api(start: str) -> str:

@@ -22,6 +22,7 @@ from zarr.storage import ObjectStore
 import abut
 from abut.lattice import Zone
 from abut.zone_layout import zone_blocks
+from benchmarks.cubes.proxy import COUNTS, delayed
 from ingest.ingest import ingest
 from tests.pasted import pasted
 from tests.serving import serving
@@ -142,6 +143,15 @@ def test_a_job_of_one_process_is_a_job_of_the_other(served: Served, archive: Arc
                 xr.testing.assert_equal(found, wanted)
 
 
+def test_a_cube_over_http_is_planned_by_few_round_trips(served: Served) -> None:
+    with delayed(served.url, 0.2) as far:
+        connection = abut.connect(far)
+        assert httpx.get(f"{far}{COUNTS}").json()["depth"] <= 3, "index, archive.json"
+        plan = connection.plan(WINDOW, datetime=PERIOD, across=False)
+        assert len(plan.source.slots) == 2
+        assert httpx.get(f"{far}{COUNTS}").json()["depth"] <= 4, "search, ledgers, items"
+
+
 def test_what_one_process_writes_the_other_lists(served: Served) -> None:
     stac = f"{served.url}/stac"
     with answered_by(served, 0):
@@ -164,7 +174,8 @@ def test_a_snapshot_of_one_process_is_served_by_the_other_after_products_arrived
     ingest(archive, BETWEEN, threads=1)
     for answer in by_each(served, f"{path}/r60m/b01/zarr.json"):
         assert answer.json() == before
-    changed = httpx.get(f"{served.url}{month}.zarr/r60m/b01/zarr.json").json()
+    with answered_by(served, 1):  # which never planned the month
+        changed = httpx.get(f"{served.url}{month}.zarr/r60m/b01/zarr.json", timeout=60).json()
     assert changed["shape"][0] == before["shape"][0] + 1
     row, column = ROWS.start // 160 + 1, COLUMNS.start // 160 + 1
     blocks = by_each(served, f"{path}/r60m/b01/c/0/{row}/{column}")

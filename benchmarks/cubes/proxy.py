@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COUNTS: Final = "/--counts"
-"""Path that the proxy itself answers, at once: what was asked for and sent since the last time."""
+"""Path that the proxy itself answers, at once: what was asked for and sent since the last time, and how deep."""
 
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _PIECE: Final = 1 << 20
@@ -22,6 +22,9 @@ _PIECE: Final = 1 << 20
 
 class Proxy:
     """Connections to one server; keep-alive is the client's and the server's affair, bandwidth is not limited.
+
+    The *depth* of a request is by one more than that of the deepest one whose answer had begun to come when it was
+    sent: how many round trips had to be waited for, one after another, whatever went side by side.
 
     Parameters
     ----------
@@ -34,23 +37,28 @@ class Proxy:
     def __init__(self, target: str, delay: float) -> None:
         parts = urlsplit(target)
         self._host, self._port, self._delay = str(parts.hostname), int(parts.port or 80), delay
-        self.requests = self.sent = 0
+        self.requests = self.sent = self.depth = self._answered = 0
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
         origin, upstream = await asyncio.open_connection(self._host, self._port, limit=_PIECE)
-        back = asyncio.create_task(self._copy(origin, writer))
+        depth = [0]
+        back = asyncio.create_task(self._copy(origin, writer, depth))
         try:
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 while True:
-                    await self._request(reader, upstream, writer)
+                    await self._request(reader, upstream, writer, depth)
         finally:
             back.cancel()
             for one in (upstream, writer):
                 one.close()
 
     async def _request(
-        self, reader: asyncio.StreamReader, upstream: asyncio.StreamWriter, writer: asyncio.StreamWriter
+        self,
+        reader: asyncio.StreamReader,
+        upstream: asyncio.StreamWriter,
+        writer: asyncio.StreamWriter,
+        depth: list[int],
     ) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
@@ -60,20 +68,23 @@ class Proxy:
             await writer.drain()
             return
         self.requests += 1
+        depth[0] = self._answered + 1
+        self.depth = max(self.depth, depth[0])
         await asyncio.sleep(self._delay)
         upstream.write(head + body)
         await upstream.drain()
 
     def _counted(self) -> bytes:
-        told = json.dumps({"requests": self.requests, "bytes": self.sent}).encode()
-        self.requests = self.sent = 0
+        told = json.dumps({"requests": self.requests, "bytes": self.sent, "depth": self.depth}).encode()
+        self.requests = self.sent = self.depth = self._answered = 0
         return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(told), told)
 
-    async def _copy(self, origin: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, origin: asyncio.StreamReader, writer: asyncio.StreamWriter, depth: list[int]) -> None:
         """Pass the answers on as they come; the connection ends where the server ends it."""
         with contextlib.suppress(ConnectionError):
             while piece := await origin.read(_PIECE):
                 self.sent += len(piece)
+                self._answered = max(self._answered, depth[0])
                 writer.write(piece)
                 await writer.drain()
         writer.close()
