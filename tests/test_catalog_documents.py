@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from catalog import text
 from catalog.documents import answer, stored, template
+from catalog.extensions import WEB_MAP_LINKS
 from catalog.packing import SMALL_WINDOW, WINDOW, Dictionaries, shortened, unpack_document, unpack_properties
 from catalog.places import ItemLink, Places, served
 from catalog.text import decode, encode
@@ -21,10 +22,17 @@ LINKS = (
     ItemLink("tilejson", "https://h/tiles/{collection}/{id}.json?a={store}", "application/json", "Tiles"),
     ItemLink("viewer", "https://h/#{collection}/{id}", "text/html", 'A "viewer" of {id}'),
 )
+MAPS = (
+    *LINKS[1:],
+    ItemLink(
+        "xyz", "https://h/{id}/{{z}}/{{x}}/{{y}}?r=1", "image/png", "É", (("render", "é"), ("a:b", "{id}")), stored=True
+    ),
+)
 PLACES = (
     Places("https://h/stac", "https://h/zarr/products"),
     Places("http://[::1]:8000/a%20b", "s3://bucket/archive/products", LINKS),
     Places('https://h/"quoted"/é\\', "file:///é", LINKS[:1]),
+    Places("https://h/stac", "https://h/zarr/products", MAPS),
 )
 
 MARKS = ["\x00", "\x01", "\x02", "\x1e", "\x1eP", "\x1eI", "\x1eL", r"\u001eP", r"\u001eL", '"\\u001eL"', "\\", '"']
@@ -59,14 +67,29 @@ links = st.lists(
 assets = st.dictionaries(
     texts, st.builds(lambda href, more: {**more, "href": href}, hrefs, st.dictionaries(texts, values)), max_size=3
 )
+declared: st.SearchStrategy[Any] = st.one_of(
+    st.lists(st.one_of(texts, st.just(WEB_MAP_LINKS)), max_size=3),
+    st.sampled_from([None, "none", {}, [[]], [["a"], "b"], [1], ["]", '"'], [WEB_MAP_LINKS]]),
+)
+starts = st.one_of(
+    st.just({}),
+    st.builds(
+        lambda version, listed: {"type": "Feature", "stac_version": version, "stac_extensions": listed},
+        st.one_of(st.just("1.1.0"), texts),
+        declared,
+    ),
+    st.builds(lambda listed: {"x": {"stac_extensions": []}, "stac_extensions": listed}, declared),
+)
 items = st.builds(
-    lambda parts, order, properties, store, more: {
+    lambda start, parts, order, properties, store, more: {
+        **start,
         **more,
         **{name: parts[name] for name in order if parts[name] is not None},
         "id": "S2A_X.y-1",
         "collection": "some collection",
         "properties": {**properties, **({} if store is None else {"abut:store": store})},
     },
+    starts,
     st.fixed_dictionaries({"links": links, "assets": st.one_of(st.none(), assets)}),
     st.permutations(["links", "assets"]),
     st.dictionaries(texts, values, max_size=3),

@@ -16,6 +16,10 @@ from catalog.hrefs import absolute
 from catalog.opening import open_catalogue
 from catalog.places import ItemLink, Places, served
 from catalog.versions import EXTENSION, family, told
+from services.stac.collections import served as served_collection
+from services.stac.guard import as_stored
+from services.stac.shelving import as_stored as collection_as_stored
+from services.tiles.links import collection_links, tile_links
 from tests.listed import Listed, make_listed, products
 from tests.stac_schemas import schemas, validate_document
 
@@ -27,6 +31,13 @@ PLACES = Places(
     "https://example.org/stac",
     "https://example.org/zarr/products",
     (ItemLink("tilejson", "https://example.org/tiles/{collection}/{id}", "application/json", "Tiles"),),
+)
+
+WITH_TILES = Places(
+    PLACES.api,
+    PLACES.products,
+    tile_links("https://example.org"),
+    collection_links("https://example.org"),
 )
 
 
@@ -45,6 +56,7 @@ FORMS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "as stored": lambda item: item,
     "as listed": listed,
     "as served": lambda item: served(listed(item), PLACES),
+    "as served where map tiles are": lambda item: served(listed(item), WITH_TILES),
     "absolute": lambda item: absolute(item, "s3://bucket/l1c"),
 }
 
@@ -105,6 +117,51 @@ def test_the_collection_is_valid(stac_validator: Callable[[Any], list[Any]]) -> 
     collection = make_collection().to_dict(include_self_link=False)
     assert len(pystac_of(collection)) == 1 + len(extensions.COLLECTION)
     assert stac_validator(collection) == []
+
+
+def test_the_collection_is_valid_as_it_is_served_where_map_tiles_are(
+    stac_validator: Callable[[Any], list[Any]],
+) -> None:
+    collection = served_collection(make_collection().to_dict(include_self_link=False), None, WITH_TILES)
+    assert extensions.WEB_MAP_LINKS in collection["stac_extensions"]
+    assert len(pystac_of(collection)) == 1 + len(extensions.COLLECTION) + 1
+    assert stac_validator(collection) == []
+
+
+@pytest.mark.parametrize("which", ITEMS)
+def test_what_is_served_where_map_tiles_are_is_stored_as_it_was(which: str) -> None:
+    item = stored()[ITEMS[which]]
+    plain = Places(PLACES.api, PLACES.products)
+    assert as_stored(served(item, WITH_TILES), WITH_TILES) == as_stored(served(item, plain), plain)
+    assert extensions.WEB_MAP_LINKS not in as_stored(served(item, WITH_TILES), WITH_TILES)["stac_extensions"]
+
+
+def test_the_collection_is_stored_as_it_was() -> None:
+    collection = make_collection().to_dict(include_self_link=False)
+    made = collection_as_stored(served_collection(collection, None, WITH_TILES), WITH_TILES)
+    kept = [link for link in made["links"] if link["href"].startswith("https://example.org/tiles")]
+    assert kept == []
+    assert made["stac_extensions"] == collection["stac_extensions"]
+
+
+def test_items_of_others_lead_to_no_tiles_of_the_archive() -> None:
+    item = {**stored()[0], "collection": "of-somebody", "properties": {"datetime": "2025-01-01T00:00:00Z"}}
+    made = served(item, WITH_TILES)
+    assert not [link for link in made["links"] if "/tiles/" in link["href"]]
+    assert made["stac_extensions"] == item["stac_extensions"]
+    others = served_collection({"id": "of-somebody", "links": [], "stac_extensions": []}, None, WITH_TILES)
+    assert not [link for link in others["links"] if "/tiles/" in link["href"]]
+    assert others["stac_extensions"] == []
+
+
+@pytest.mark.parametrize("missing", ["wmts:layer", "rel"])
+def test_the_validators_see_what_is_wrong_with_a_map_link(
+    missing: str, stac_validator: Callable[[Any], list[Any]]
+) -> None:
+    item = served(stored()[0], WITH_TILES)
+    for link in item["links"]:
+        link.pop(missing, None)
+    assert stac_validator(item) != []
 
 
 def test_every_file_of_an_export_is_valid(exported: Path, stac_validator: Callable[[Any], list[Any]]) -> None:
