@@ -27,7 +27,7 @@ WEIGHT: Final = 1 << 22
 _PARTS: Final = 8
 """Points along a side of a pixel at which its weight is sampled."""
 _LARGEST: Final = 1 << 40
-"""Largest sum that is taken for exact: of 2,150 x 2,150 pixels, sums of this size came out within 5e-4 of whole ones."""
+"""Largest sum that is taken for exact: of 2,150 x 2,150 pixels, they came out within 5e-4 of whole ones."""
 
 
 def share_within(kilometres: NDArray[np.float64], molecules: float, aerosols: float) -> NDArray[np.float64]:
