@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from workflows.reflectance import reflectance
+from workflows.reflectance import any_seen, reflectance
+from workflows.scene import RESOLUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def cloud_probability(
     """
     scene.require(BANDS)
     stack = np.stack([reflectance(scene, band, PIXEL) for band in BANDS], axis=-1)
-    valid = np.isfinite(stack).all(axis=-1)
+    valid = seen(scene)
     found = np.zeros(valid.shape, np.int64)
     for start in range(0, len(stack), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -67,7 +68,7 @@ def cloud_probability(
 def seen(scene: Scene) -> NDArray[np.bool_]:
     """Return where all bands of the model have data, (y, x) at 60 m."""
     scene.require(BANDS)
-    parts = [np.isfinite(reflectance(scene, band, PIXEL)) for band in BANDS]
+    parts = [any_seen(scene.bands[band], PIXEL // RESOLUTION[band]) for band in BANDS]
     found: NDArray[np.bool_] = np.logical_and.reduce(parts)
     return found
 

@@ -38,6 +38,14 @@ def block_sums(array: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.int64
     return sums, counts
 
 
+def any_seen(array: NDArray[np.uint16], factor: int) -> NDArray[np.bool_]:
+    """Return the cells of `factor` x `factor` pixels that have a DN > 0, (y / factor, x / factor)."""
+    found = array > 0
+    found = np.logical_or.reduce([found[row::factor] for row in range(factor)])
+    cells: NDArray[np.bool_] = np.logical_or.reduce([found[:, column::factor] for column in range(factor)])
+    return cells
+
+
 def _cells(values: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
     """Sum rows first, which run through memory in order."""
     if factor == 1:
