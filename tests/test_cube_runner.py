@@ -343,6 +343,15 @@ def test_worker_processes_are_started_with_the_first_part_and_end_with_the_servi
     assert_result(how, jobs, job, 0, WEST)
 
 
+def test_worker_processes_that_have_nothing_to_do_end_and_are_started_again(jobs: JobStore, how: Running) -> None:
+    before = set(multiprocessing.active_children())
+    with running(jobs, replace(how, scheduler=None, idle_seconds=0.1)):
+        for _ in range(2):
+            job = add(jobs, west=WEST)
+            assert until(jobs, job, over).status == "successful"
+            until(jobs, job, lambda _: set(multiprocessing.active_children()) == before)
+
+
 def test_a_try_can_be_made_here(how: Running) -> None:
     told: list[tuple[int, int]] = []
     task = Task(archive=how.archive, results=how.results, key="x/0.zarr", ask=ALL, token="t", topic="t")  # noqa: S106
