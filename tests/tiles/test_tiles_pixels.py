@@ -89,6 +89,21 @@ def test_a_tile_of_512_pixels_is_the_four_tiles_below_it(four: Archive, zoom: in
             np.testing.assert_array_equal(whole[rows, columns], part)
 
 
+@pytest.mark.parametrize("zoom", [10, 7])
+def test_a_part_of_a_picture_is_the_picture_of_the_part(four: Archive, zoom: int) -> None:
+    scene, frame = Scenes(four).open(Wish()), tile_at(zoom, 10.3, 44.3)
+    left, _, _, top = frame.bounds
+    pixel = frame.pixel[0]
+    whole = scene.read(frame, ["B01"], resampling="bilinear")
+    for row, column in ((3, 41), (90, 101)):
+        corner = left + column * pixel, top - row * pixel
+        part = Frame(frame.crs, (corner[0], corner[1] - 120 * pixel, corner[0] + 150 * pixel, corner[1]), 150, 120)
+        found = scene.read(part, ["B01"], resampling="bilinear")
+        cut = np.s_[:, row : row + 120, column : column + 150]
+        np.testing.assert_allclose(found.data, whole.data[cut], atol=2e-6)
+        np.testing.assert_array_equal(found.nodata, whole.nodata[cut])
+
+
 @pytest.mark.parametrize(("zoom", "reduction"), [(13, 1), (11, 1), (10, 1), (9, 2), (8, 4)])
 def test_the_border_of_two_zones_shows_each_pixel_in_the_zone_that_it_is_nearer_to(
     border: Archive, zoom: int, reduction: int
