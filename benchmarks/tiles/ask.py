@@ -49,12 +49,12 @@ def tile_path(one: MapTile, bands: Iterable[str], kind: str = "png", **more: str
     bands : iterable of str
         Names of bands.
     kind : str
-        Format; ``npy`` gives DN.
+        Format; ``npy`` gives DN, and a mask as the last layer.
     **more : str
         Further parameters, or others than the default ones.
     """
     low, high = ((value + OFFSET) / 10_000 for value in RANGE)
-    how = {"unscale": "false"} if kind == "npy" else {"rescale": f"{low:g},{high:g}"}
+    how = {"unscale": "false", "return_mask": "true"} if kind == "npy" else {"rescale": f"{low:g},{high:g}"}
     query = {"datetime": DATE, "resampling": "nearest", **how, **more}
     asked = urlencode([*(("bands", band) for band in bands), *query.items()])
     return f"/tiles/mosaic/tiles/WebMercatorQuad/{one.z}/{one.x}/{one.y}.{kind}?{asked}"

@@ -88,10 +88,11 @@ def cpu(size: Size, out: Path, *, quick: bool) -> tuple[list[Row], Table]:
                 "abut serve": served[zoom],
             }
         )
-    return _cpu_rows(table), table
+    return cpu_rows(table), table
 
 
-def _cpu_rows(table: Table) -> list[Row]:
+def cpu_rows(table: Table) -> list[Row]:
+    """Return the lines about the CPU of tiles: of the finest zooms, and of all beside each other."""
     rows = []
     for one in table[-COMPARED:]:
         mine, what = one["Abut"], f"z{one['zoom']:.0f}: CPU of a warm tile (RGB, PNG)"

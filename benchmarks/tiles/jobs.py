@@ -81,7 +81,7 @@ def formats(size: Size, out: Path) -> dict[str, dict[str, float]]:
             answers = [service.picture(path) for path in paths]
             whole = _cost(lambda paths=paths: [service.picture(path) for path in paths])  # type: ignore[misc] # bound now
             costs[kind] = {"whole": whole["cpu"] / len(tiles), "bytes": sum(map(len, answers)) / len(tiles)}
-        shown = [_eight_bits(*_numbers(service.picture(tile_path(one, size.rgb, "npy")))) for one in tiles]
+        shown = [_eight_bits(*numbers(service.picture(tile_path(one, size.rgb, "npy")))) for one in tiles]
         pictures = [ImageData(np.ma.MaskedArray(data, mask)) for data, mask in shown]
         for kind in KINDS:
             form = ImageType[kind]
@@ -99,7 +99,7 @@ def pixels(size: Size, out: Path) -> dict[str, Any]:
         for zoom in size.zooms:
             if zoom in size.native:
                 for one in inner_tiles(zoom, size.tiles):
-                    ours, _ = _numbers(service.picture(tile_path(one, size.rgb, "npy")))
+                    ours, _ = numbers(service.picture(tile_path(one, size.rgb, "npy")))
                     theirs = cogs.read(one).data
                     mine, other = (against_truth(data, one, size.rgb) for data in (ours, theirs))
                     native.append(
@@ -115,7 +115,7 @@ def pixels(size: Size, out: Path) -> dict[str, Any]:
                 continue
             for one in some_tiles(zoom, size.tiles):
                 body = service.picture(tile_path(one, size.rgb, "npy"))
-                means.append({"zoom": zoom, **_alike(body, cogs, one)})
+                means.append({"zoom": zoom, **alike(body, cogs, one)})
     return {"native": native, "overviews": means}
 
 
@@ -186,7 +186,7 @@ def _cost(work: Callable[[], object]) -> dict[str, float]:
     return {"cpu": 1_000 * (time.process_time() - cpu), "wall": 1_000 * (time.perf_counter() - wall)}
 
 
-def _numbers(body: bytes) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+def numbers(body: bytes) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
     """Return DN (band, y, x) and where there are none, of an answer as NPY, whose last layer is the mask."""
     layers = np.load(io.BytesIO(body))
     return layers[:-1], np.broadcast_to(layers[-1] == 0, layers[:-1].shape)
@@ -198,10 +198,10 @@ def _eight_bits(data: NDArray[np.uint16], mask: NDArray[np.bool_]) -> tuple[NDAr
     return np.where(mask, 0, scaled).astype(np.uint8), mask
 
 
-def _alike(body: bytes, cogs: peer.Cogs, one: MapTile) -> dict[str, float]:
+def alike(body: bytes, cogs: peer.Cogs, one: MapTile) -> dict[str, float]:
     """Return how much alike two pictures are whose overviews were made in different ways."""
     theirs = cogs.read(one)
-    ours, nothing = _numbers(body) if body else (np.zeros_like(theirs.data), np.ones_like(theirs.array.mask))
+    ours, nothing = numbers(body) if body else (np.zeros_like(theirs.data), np.ones_like(theirs.array.mask))
     both = ~(nothing | theirs.array.mask)
     found = {"both": float(both.mean()), "only_one": float((nothing != theirs.array.mask).mean())}
     if not both.any():

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import numpy as np
 import rasterio
-from pyproj import Transformer
 
 from abut.connection import connect
 from abut.errors import AbutError
@@ -18,6 +17,7 @@ from abut.layout import BAND
 from abut.tiling import tile
 from benchmarks.cubes.scene import BUFFER, DATE, LATER, MIDDLE, SEEN, blocks
 from benchmarks.tiles.ask import Service
+from benchmarks.tiles.scene import degrees
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ def _series(service: Service, connection: Connection, band: str) -> dict[str, An
     left, bottom = seen.left + seen.width // 2 + 300, seen.bottom + seen.height // 2 + 300
     cell = Bounds(seen.zone, left, bottom, left + CELL, bottom + CELL)
     half = BAND[band].resolution / 2
-    lon, lat = _degrees(seen.zone.epsg).transform(left + half, bottom + half)
+    lon, lat = degrees(seen.zone.epsg).transform(left + half, bottom + half)
     query = urlencode({"datetime": LATER, "bands": band, "unscale": "false"})
     path = f"/tiles/mosaic/point/{lon:.7f},{lat:.7f}/series?{query}"
 
@@ -78,7 +78,7 @@ def _statistics(service: Service, connection: Connection, band: str) -> dict[str
     ground = Bounds(corner.zone, corner.left, corner.bottom, corner.left + BOX, corner.bottom + BOX)
     x = [ground.left, ground.right, ground.right, ground.left, ground.left]
     y = [ground.bottom, ground.bottom, ground.top, ground.top, ground.bottom]
-    ring = list(zip(*_degrees(ground.zone.epsg).transform(x, y), strict=True))
+    ring = list(zip(*degrees(ground.zone.epsg).transform(x, y), strict=True))
     feature = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
     query = urlencode({"datetime": DATE, "bands": band, "unscale": "false"})
     sent = json.dumps(feature).encode()
@@ -133,7 +133,3 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     found = work()
     return found, time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _degrees(epsg: int) -> Transformer:
-    return Transformer.from_crs(epsg, 4326, always_xy=True)

@@ -68,7 +68,7 @@ class Size:
         return places()
 
 
-FULL: Final = Size(("B04", "B03", "B02"), tuple(range(8, 15)), (13, 14), 24, 3, 10_000, 8)
+FULL: Final = Size(("B04", "B03", "B02"), tuple(range(8, 15)), (13, 14), 16, 3, 10_000, 8)
 QUICK: Final = Size(("B10", "B09", "B01"), (8, 9, 10, 11, 12), (11, 12), 4, 1, 150, 1)
 
 
@@ -97,11 +97,16 @@ def places() -> list[str]:
 
 
 @cache
+def degrees(epsg: int) -> Transformer:
+    """Return what makes longitudes and latitudes of coordinates."""
+    return Transformer.from_crs(epsg, 4326, always_xy=True)
+
+
+@cache
 def box_of(place: str) -> tuple[float, float, float, float]:
     """Return an MGRS tile's footprint in longitudes and latitudes: west, south, east, north."""
     foot = tile(place).footprint
-    told = Transformer.from_crs(foot.zone.epsg, 4326, always_xy=True)
-    return told.transform_bounds(foot.left, foot.bottom, foot.right, foot.top)
+    return degrees(foot.zone.epsg).transform_bounds(foot.left, foot.bottom, foot.right, foot.top)
 
 
 def some_tiles(zoom: int, count: int, seed: int = 1) -> list[MapTile]:
@@ -133,7 +138,7 @@ def inner_tiles(zoom: int, count: int, seed: int = 1) -> list[MapTile]:
 def _at(chance: random.Random, place: str, zoom: int) -> MapTile:
     foot = tile(place).footprint
     x, y = chance.uniform(foot.left, foot.right), chance.uniform(foot.bottom, foot.top)
-    longitude, latitude = Transformer.from_crs(foot.zone.epsg, 4326, always_xy=True).transform(x, y)
+    longitude, latitude = degrees(foot.zone.epsg).transform(x, y)
     found = _MATRICES.tile(longitude, latitude, zoom)
     return MapTile(zoom, found.x, found.y)
 
@@ -142,9 +147,8 @@ def _at(chance: random.Random, place: str, zoom: int) -> MapTile:
 def _within(place: str) -> tuple[float, float, float, float]:
     """Return a box of longitudes and latitudes inside of an MGRS tile's footprint."""
     foot = tile(place).footprint
-    told = Transformer.from_crs(foot.zone.epsg, 4326, always_xy=True)
     x, y = np.array([foot.left, foot.right] * 2), np.array([foot.bottom] * 2 + [foot.top] * 2)
-    longitudes, latitudes = told.transform(x, y)
+    longitudes, latitudes = degrees(foot.zone.epsg).transform(x, y)
     west, east = sorted(longitudes)[1], sorted(longitudes)[2]
     return west, sorted(latitudes)[1], east, sorted(latitudes)[2]
 
