@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 from abut.codec import decode_block
 from abut.finding import ArchiveFinder
 from abut.lattice import BlockRange, Zone
+from abut.ledger import load as load_ledger
 from abut.period import parse_period
 from abut.view import select
 from abut.zone_layout import ZoneLayout, zone_blocks
@@ -579,6 +580,31 @@ def test_digests_that_mean_nothing_are_planned_once(
     for _ in range(3):
         assert zones.ask(f"32632/{TIMES}@{'a' * 32}.zarr/zarr.json").status_code == 410
     assert len(plans) == 2
+
+
+def test_a_product_that_is_withdrawn_once_others_rely_on_it_is_shown_for_them_alone(changing: Archive) -> None:
+    settle(changing)
+    lost = next(shot for shot in SHOTS[0] if any(to == shot.id for to in released_to(changing, shot.layer)))
+    withdraw(changing, lost.id)
+    live, digests = [shot for shot in SHOTS[0] if shot != lost], set()
+    for _ in range(2):
+        zones, view = Zones(changing), view_of(changing)
+        path, cropped = zones.snapshot(), 0
+        digests.add(path)
+        for block in BlockRange.around(CORNER):
+            cropped += any(part.crop is not None for part in view.parts(0, block))
+            answer, expected = zones.block(path, 0, block, B09), pasted(truth(live), block.bounds, B09)
+            pixels = decode_block(answer.content, 160) if answer.status_code == 200 else np.zeros_like(expected)
+            assert np.array_equal(pixels, expected)
+        assert cropped > 0
+        purge(changing, grace=timedelta(0))
+    assert len(digests) == 1
+
+
+def released_to(archive: Archive, layer: str) -> set[str]:
+    """Products on which others of a layer rely."""
+    ledger, _ = load_ledger(archive.store, layer)
+    return {release.to for member in ledger.members.values() for release in member.released.values()}
 
 
 @pytest.mark.filterwarnings("ignore::abut.errors.MixedBaselinesWarning")
