@@ -75,6 +75,10 @@ def test_it_prints_where_it_listens_and_what_is_mounted(served: Served, archive:
         "archive": archive.store.url,
         "parts": [
             {"path": "/stac", "title": "STAC API: search for products"},
+            {
+                "path": "/tiles",
+                "title": "Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS",
+            },
             {"path": "/cubes", "title": "Cubes: any ground and time; OGC API - Processes"},
             {"path": "/legacy", "title": "Legacy tiles, bit for bit: /<product id>?format=safe or geotiff"},
             {"path": "/zarr/zones", "title": "Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr"},
@@ -342,7 +346,7 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            first, second, *others = (process.stdout.readline() for _ in range(6))
+            first, second, *others = (process.stdout.readline() for _ in range(7))
             process.terminate()
             assert process.wait(60) == 0
         finally:
@@ -351,7 +355,7 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     assert first == f"abut: serving {archive.store.url} at {url}\n"
     assert second.split() == [f"{url}/stac", "STAC", "API:", "search", "for", "products"]
     paths = [line.split()[0].removeprefix(url) for line in others]
-    assert paths == ["/cubes", "/legacy", "/zarr/zones", "/zarr"]
+    assert paths == ["/tiles", "/cubes", "/legacy", "/zarr/zones", "/zarr"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -24,6 +24,23 @@ REPEATED: Final = frozenset({"bands", "assets", "rescale", "p", "c", "zooms"})
 """Parameters that may be given several times."""
 IGNORED: Final = frozenset({"service", "request", "version", "acceptversions", "sections", "updatesequence"})
 """What clients of WMTS add to any URL of capabilities, in whatever case."""
+OF_TILES: Final = frozenset(
+    {
+        *(
+            "render",
+            "bands",
+            "assets",
+            "expression",
+            "unscale",
+            "resampling",
+            "rescale",
+            "color_formula",
+            "return_mask",
+        ),
+        *("colormap", "colormap_name", "algorithm", "algorithm_params", "buffer", "padding", "empty", "tilesize"),
+    }
+)
+"""What lists of tiles hand on to the tiles that they link to."""
 ZOOM: Final = 30
 """Largest zoom that any set of tiles has."""
 
@@ -49,6 +66,8 @@ async def check(request: Request) -> None:
     if not isinstance(route, APIRoute):
         return
     known = known_parameters(request, route)
+    if route.path.endswith(("/tiles", "/tiles/{tileMatrixSetId}")):
+        known = [*known, *sorted(OF_TILES)]
     given = request.query_params.multi_items()
     is_wmts = route.path.endswith("/WMTSCapabilities.xml")
     for name, value in given:

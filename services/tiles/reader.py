@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -134,15 +135,14 @@ class SceneReader(BaseReader):
         frame = self._frame(tile, width, height, buffer + padding)
         try:
             image = self._image(frame, **asked)
+            nothing = image.array.mask.all() and ("no data" if self._touches(frame) else "outside of what there is")
         except TooWideError as error:
             reason = f"too wide: {error}; tiles answer from zoom {self.minzoom} on"
             raise EmptyTileError(reason, shown, transparent=empty == "transparent") from error
         except NoDataError as error:
             raise EmptyTileError(f"no data: {error}", shown, transparent=empty == "transparent") from error
-        if image.array.mask.all():
-            here = self._touches(frame)
-            reason = "no data" if here else "outside of what there is"
-            raise EmptyTileError(reason, shown, transparent=empty == "transparent")
+        if nothing:
+            raise EmptyTileError(nothing, shown, transparent=empty == "transparent")
         return _without_padding(image, padding)
 
     def part(
@@ -285,7 +285,11 @@ class SceneReader(BaseReader):
     ) -> ImageData:
         """Read pixels and compute what is asked for."""
         require_pixels(frame.width, frame.height, self.input.context.settings.tile_pixels)
-        pixels = self.input.read(self.scene, frame, layers, resampling=resampling, unscale=unscale)
+        once = tuple(dict.fromkeys(layers))
+        pixels = self.input.read(self.scene, frame, once, resampling=resampling, unscale=unscale)
+        if len(once) < len(layers):
+            order = [once.index(name) for name in layers]
+            pixels = replace(pixels, data=pixels.data[order], nodata=pixels.nodata[order], layers=layers)
         return as_image(frame, pixels, expression)
 
 
@@ -332,6 +336,8 @@ def _transformed(source: CRS, target: CRS, bbox: Sequence[float]) -> Box:
     left, bottom, right, top = map(float, bbox)
     if not all(map(math.isfinite, (left, bottom, right, top))) or left >= right or bottom >= top:
         raise BadRequestError(f"bbox {left},{bottom},{right},{top} is empty or not finite")
+    if source.is_geographic and not (abs(left) <= 360 and abs(right) <= 360 and abs(bottom) <= 90 and abs(top) <= 90):
+        raise BadRequestError(f"bbox {left},{bottom},{right},{top} is not in degrees")
     if source == target:
         return left, bottom, right, top
     try:

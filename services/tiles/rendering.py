@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 NATIVE: Final = frozenset({ImageType.tif, ImageType.tiff, ImageType.npy})
 """Formats that hold any numbers; others hold colours."""
 
+_SHADES: Final = 256
+"""Entries of a colour map of 0 ... 255, which stand for a range of values."""
+
 
 def picture(
     image: ImageData,
@@ -31,18 +34,24 @@ def picture(
 ) -> tuple[bytes, str]:
     """Return an image as a file, and its media type: titiler's `render_func`.
 
+    GeoTIFF and NumPy arrays of reflectance have NaN where nothing is, those of DN 0; a mask only if it is asked for.
+
     Raises
     ------
     BadRequestError
         If the image can't be shown so: too many bands, a colour map for several, a formula that fails.
     """
     ranges = rescale
-    if not rescale and not colormap and output_format not in NATIVE and image.array.dtype != np.uint8:
+    if not rescale and _needs_range(image, output_format, colormap):
         ranges = image.dataset_statistics or [_range(image)]
+    if isinstance(colormap, dict) and not ranges and image.array.dtype.kind == "f":
+        image.array = image.array.round().astype(np.int32)
     if ranges and len(ranges) not in (1, image.count):
         raise BadRequestError(f"rescale: {len(ranges)} ranges for {image.count} bands")
     if colormap and image.count != 1:
         raise BadRequestError(f"a colour map is for one band, not for {image.count}")
+    if output_format in NATIVE and more.get("add_mask") is None and not (colormap or color_formula or ranges):
+        more |= _with_nodata(image)
     try:
         with np.errstate(all="ignore"):
             content, media_type = render_image(
@@ -58,6 +67,23 @@ def picture(
         line = " ".join(str(error).split())
         raise BadRequestError(f"{image.count} bands of {image.array.dtype} can't be shown as {name}: {line}") from error
     return content, media_type
+
+
+def _needs_range(image: ImageData, output_format: ImageType | None, colormap: ColorMapType | None) -> bool:
+    """Whether values have to become 0 ... 255; colours of single values, or of ranges of them, are of values."""
+    if isinstance(colormap, dict):
+        return len(colormap) == _SHADES and image.array.dtype != np.uint8
+    return colormap is None and output_format not in NATIVE and image.array.dtype != np.uint8
+
+
+def _with_nodata(image: ImageData) -> dict[str, Any]:
+    """Mark what has no data in the values themselves, where they have one to spare: NaN, or DN 0."""
+    kind = image.array.dtype
+    if kind.kind != "f" and kind != np.uint16:
+        return {}
+    nodata = np.nan if kind.kind == "f" else 0
+    image.array = np.ma.MaskedArray(image.array.filled(nodata), mask=image.array.mask)
+    return {"add_mask": False, "nodata": nodata}
 
 
 def _range(image: ImageData) -> tuple[float, float]:
