@@ -6,7 +6,7 @@ OPEN ?= 1
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test interop lint format bench bench-catalogue bench-cubes bench-tiles lock clean
+.PHONY: help setup demo equality test interop screenshots lint format bench bench-catalogue bench-cubes bench-tiles lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -25,6 +25,9 @@ test: setup ## Run the tests
 
 interop: setup ## Other people's readers read a re-created SAFE as the original
 	@tests/interop/run
+
+screenshots: setup ## Write the documentation's pictures of the viewer (needs chromium)
+	@$(PY) -m tests.viewer.screenshots
 
 lint: setup ## ruff and mypy
 	@$(PY) -m ruff check .

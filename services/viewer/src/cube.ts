@@ -1,6 +1,6 @@
 /** The tab that gets pixels: a tile with its neighbourhood or a box, what that costs, and how it is loaded. */
 
-import { choice, field, fill, make, small } from "./dom";
+import { choice, failure, field, fill, make, small } from "./dom";
 import { cubeParameters, explain, told, type Explained } from "./explain";
 import { address, ask, Asker, isAborted, later, say } from "./service";
 import { snippet } from "./snippet";
@@ -167,15 +167,7 @@ export class Cube {
       if (isAborted(error)) return;
       fill(this.#loading);
       this.ground.outline(null);
-      fill(
-        this.#cost,
-        make(
-          "div",
-          { class: "empty error", role: "alert" },
-          make("strong", {}, "There is no such cube"),
-          make("p", {}, say(error)),
-        ),
-      );
+      fill(this.#cost, failure("There is no such cube", say(error)));
     }
   }
 

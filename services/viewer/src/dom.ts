@@ -74,6 +74,19 @@ export function tick(label: string, checked: boolean, changed: (checked: boolean
   return make("label", { class: "tick" }, box, make("span", {}, label));
 }
 
+/** What is said where there is nothing to show, and what helps. */
+export function empty(title: string, text: string, ...more: Child[]): HTMLElement {
+  return make("div", { class: "empty" }, make("strong", {}, title), make("p", {}, text), ...more);
+}
+
+/** What is said where something failed. */
+export function failure(title: string, text: string, ...more: Child[]): HTMLElement {
+  const made = empty(title, text, ...more);
+  made.classList.add("error");
+  made.setAttribute("role", "alert");
+  return made;
+}
+
 function add(element: Element, children: Child[]): void {
   for (const child of children) if (child) element.append(child);
 }

@@ -1,11 +1,11 @@
 /** The tab that shows one pixel: its spectrum, and its values through time. */
 
-import { choice, field, fill, make } from "./dom";
+import { choice, empty, failure, field, fill, make } from "./dom";
 import { DISTINCT } from "./colours";
 import { axis, plot, table, type Line } from "./plot";
 import { key } from "./renders";
 import { askSeries, WAVELENGTH, type Series, type Step } from "./series";
-import { Asker, isAborted, say } from "./service";
+import { Asker, isAborted, say, ServiceError } from "./service";
 import { BANDS, changed, type State, type Store } from "./state";
 import { date, place, value } from "./words";
 
@@ -77,15 +77,8 @@ export class Pixel {
       this.#draw();
     } catch (error) {
       if (isAborted(error)) return;
-      fill(
-        this.#result,
-        make(
-          "div",
-          { class: "empty error", role: "alert" },
-          make("strong", {}, "Nothing to show here"),
-          make("p", {}, say(error)),
-        ),
-      );
+      if (error instanceof ServiceError && error.status === 404) fill(this.#result, nothing());
+      else fill(this.#result, failure("The pixel was not read", say(error)));
     }
   }
 
@@ -94,19 +87,7 @@ export class Pixel {
     const steps = this.#series?.steps ?? [];
     if (!pixel || !this.#series) return;
     if (!steps.length) {
-      fill(
-        this.#result,
-        make(
-          "div",
-          { class: "empty" },
-          make("strong", {}, "No data at this place"),
-          make(
-            "p",
-            {},
-            "No product of the period has seen it. Widen the period, allow more clouds, or click elsewhere.",
-          ),
-        ),
-      );
+      fill(this.#result, nothing());
       return;
     }
     fill(
@@ -160,6 +141,13 @@ export class Pixel {
     const line: Line = { name: quantity, colour: DISTINCT[0]!, points, strong: true };
     return [plot(`${quantity} through time; its values are in the table below`, x, axis("", values), [line])];
   }
+}
+
+function nothing(): HTMLElement {
+  return empty(
+    "No data at this place",
+    "No product of the period has seen it. Widen the period, allow more clouds, or click elsewhere.",
+  );
 }
 
 /** A band's value, or an index. */

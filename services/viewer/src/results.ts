@@ -1,6 +1,6 @@
 /** The list of products that were found, by day, with previews. */
 
-import { fill, make, small } from "./dom";
+import { empty, failure, fill, make, small } from "./dom";
 import { days, type Product } from "./products";
 import { address } from "./service";
 import { changed, RENDER, type Store } from "./state";
@@ -50,11 +50,9 @@ export class Results {
       this.#summary.textContent = "";
       fill(
         this.#list,
-        make(
-          "div",
-          { class: "empty error", role: "alert" },
-          make("strong", {}, "The search failed"),
-          make("p", {}, progress.reason),
+        failure(
+          "The search failed",
+          progress.reason,
           make("button", { type: "button", onclick: progress.again }, "Try again"),
         ),
       );
@@ -90,11 +88,9 @@ export class Results {
       (now.from || now.to) && "widen the period",
       now.cloud < 100 && "allow more clouds",
     ].filter(Boolean);
-    return make(
-      "div",
-      { class: "empty" },
-      make("strong", {}, "No product here"),
-      make("p", {}, ideas.length ? `You can ${ideas.join("; ")}.` : "The archive holds none yet."),
+    return empty(
+      "No product here",
+      ideas.length ? `You can ${ideas.join("; ")}.` : "The archive holds none yet.",
       make(
         "button",
         { type: "button", onclick: () => this.store.set({ from: "", to: "", cloud: 100, inView: false }) },
