@@ -16,7 +16,7 @@ from benchmarks.cubes import scene as cubes
 from benchmarks.cubes.make import ingest_one, write_cogs
 from benchmarks.cubes.scene import DATE, MIDDLE, TILES, ground
 from benchmarks.tiles import peer
-from benchmarks.tiles.ask import RefusedError, Service, tile_path
+from benchmarks.tiles.ask import tile_path
 from benchmarks.tiles.figures import cpu_rows
 from benchmarks.tiles.jobs import alike, numbers
 from benchmarks.tiles.load import MissingError, require_wrk
@@ -31,6 +31,7 @@ from benchmarks.tiles.scene import (
     places,
     some_tiles,
 )
+from benchmarks.tiles.service import RefusedError, Service
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,7 @@ MIB: Final = 1 << 20
 CACHE: Final = 256 * MIB
 """Bytes of decoded blocks that a worker may keep while its memory is watched."""
 BESIDE: Final = 400
-"""MB that a worker may take beside what it has after its start and its cache: pictures in the making, plans, heaps."""
+"""MB of a worker beside what it has after its start and its cache: plans (256 MB at most), pictures in the making."""
 
 
 class UnlikeError(AbutError):
@@ -139,12 +139,17 @@ def formats(out: Path, *, quick: bool) -> tuple[list[Row], dict[str, dict[str, f
 
 def cold(size: Size, out: Path, *, quick: bool) -> tuple[list[Row], list[dict[str, float]]]:
     """Time the first tile of a process."""
-    taken = [run("cold", out, quick=quick) for _ in range(size.rounds)]
+    taken = [run("cold", out, quick=quick) for _ in range(max(size.rounds, 2))]
     one = _median(taken)
     told = f"second {one['second']:.3f} s"
     return [
         Row("first tile of a cold process, seconds", one["first"], "< 1", f"plans and decodes; {told}"),
-        Row("its start: imports, settings, archive, seconds", one["start"], SHOWN, "all parts of `abut serve`"),
+        Row(
+            "its start before that: interpreter, imports, archive, seconds",
+            one["start"],
+            SHOWN,
+            "all parts of `abut serve`",
+        ),
     ], taken
 
 

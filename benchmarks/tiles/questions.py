@@ -16,8 +16,8 @@ from abut.lattice import Bounds
 from abut.layout import BAND
 from abut.tiling import tile
 from benchmarks.cubes.scene import BUFFER, DATE, LATER, MIDDLE, SEEN, blocks
-from benchmarks.tiles.ask import Service
 from benchmarks.tiles.scene import degrees
+from benchmarks.tiles.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable

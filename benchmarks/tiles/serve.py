@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from benchmarks.measure import children, cpu_of
-from benchmarks.tiles.ask import RefusedError, tile_path
+from benchmarks.tiles.ask import tile_path
 from benchmarks.tiles.load import load
 from benchmarks.tiles.scene import some_tiles
+from benchmarks.tiles.service import RefusedError
 from tests.serving import serving
 
 if TYPE_CHECKING:
