@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from abut.view_masks import Mask
-    from services.tiles.mosaic import Mosaic, Tally
+    from services.tiles.mosaic import Mosaic
     from services.tiles.objects import Kind, Objects
     from services.tiles.plan import Overlay
+    from services.tiles.window import Tally
 
 
 def flags_of(made: Mosaic, mask: Mask, objects: Objects, tally: Tally) -> NDArray[np.uint8]:

@@ -14,82 +14,28 @@ import numpy as np
 
 from abut.errors import MixedBaselinesError
 from abut.holdings import hull_of
-from abut.lattice import Block
 from abut.layout import OVERVIEWS, block_key
-from services.tiles.errors import TooWideError
 from services.tiles.levels import CHUNK
 from services.tiles.objects import Broken, Want
+from services.tiles.window import blocks_under, overlays_under
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from abut.holders import HeldBlock
-    from abut.lattice import Bounds
+    from abut.lattice import Block, Bounds
     from abut.layout import Band
     from abut.strips import Layer
-    from services.tiles.levels import Level
     from services.tiles.objects import Decoded, Objects
     from services.tiles.plan import Overlay, ZonePlan
+    from services.tiles.window import Common, Tally, Window
 
 PAD: Final = 4
 """Pixels of nodata around each mosaic, so that kernels may reach beyond it."""
 _BATCH: Final = 32
 """Objects that are held at once beside the cache."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A rectangle of pixels of a level; columns are counted from easting 0, rows southwards from the equator."""
-
-    level: Level
-    """The level."""
-    top: int
-    """First row."""
-    bottom: int
-    """Row after the last."""
-    left: int
-    """First column."""
-    right: int
-    """Column after the last."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.bottom - self.top, self.right - self.left
-
-    def common(self, top: int, left: int, height: int, width: int) -> tuple[slice, slice, slice, slice] | None:
-        """Return where a rectangle of pixels lies in the window, and where the window lies in it: rows and columns."""
-        first, last = max(self.top, top), min(self.bottom, top + height)
-        west, east = max(self.left, left), min(self.right, left + width)
-        if first >= last or west >= east:
-            return None
-        return (
-            slice(first - self.top, last - self.top),
-            slice(west - self.left, east - self.left),
-            slice(first - top, last - top),
-            slice(west - left, east - left),
-        )
-
-
-@dataclass(slots=True)
-class Tally:
-    """What a picture has needed so far."""
-
-    most: int
-    """Objects that it may need."""
-    objects: int = 0
-    """Objects that it needed."""
-
-    def add(self, objects: int) -> None:
-        """Count objects; TooWideError if they are too many."""
-        self.objects += objects
-        if self.objects > self.most:
-            raise TooWideError(
-                f"the picture needs more than {self.most} objects of the archive; look at less ground, a shorter "
-                "period or larger pixels"
-            )
 
 
 @dataclass(slots=True)
@@ -157,7 +103,7 @@ def mosaic_of(
     MixedBaselinesError
         If products that were pasted differ in quantification value or, where they are not made alike, in offset.
     """
-    offsets = [sorted(plan.offsets(band.name)) or [0] for band in bands]
+    offsets = [plan.offsets.get(band.name, (0,)) for band in bands]
     mixed = alike and any(len(some) > 1 for some in offsets)
     height, width = window.shape
     shape = len(bands), height + 2 * PAD, width + 2 * PAD
@@ -173,40 +119,6 @@ def mosaic_of(
     paste(made, objects, tally)
     _require_alike(made, alike=alike)
     return made
-
-
-def blocks_under(plan: ZonePlan, window: Window) -> Iterator[tuple[Block, tuple[HeldBlock, ...]]]:
-    """Yield the blocks of a window that somebody shows, and who does."""
-    side, hull = window.level.block, plan.blocks
-    for row in range(max(window.top // side, -hull.q1), min((window.bottom - 1) // side + 1, -hull.q0)):
-        for column in range(max(window.left // side, hull.p0), min((window.right - 1) // side + 1, hull.p1)):
-            block = Block(plan.zone, column, -row - 1)
-            parts = plan.parts(block)
-            if parts:
-                yield block, parts
-
-
-def overlays_under(plan: ZonePlan, window: Window) -> Iterator[tuple[Overlay, list[tuple[int, int]]]]:
-    """Yield the products whose overviews are in a window, and the rows and columns of their chunks there."""
-    for one in plan.overlays:
-        chunks = list(_chunks_under(one, window))
-        if chunks:
-            yield one, chunks
-
-
-def _chunks_under(one: Overlay, window: Window) -> Iterator[tuple[int, int]]:
-    side, chunk = window.level.block, window.level.chunk
-    top, left = -one.hull.q1 * side, one.hull.p0 * side
-    height, width = (size * side for size in one.hull.shape)
-    first, last = max(window.top - top, 0), min(window.bottom - top, height)
-    west, east = max(window.left - left, 0), min(window.right - left, width)
-    if first >= last or west >= east:
-        return
-    for row in range(first // chunk, (last - 1) // chunk + 1):
-        for column in range(west // chunk, (east - 1) // chunk + 1):
-            blocks = tuple(slice(n * chunk // side, -(-(n + 1) * chunk // side)) for n in (row, column))
-            if one.valid[blocks].any():
-                yield row, column
 
 
 @dataclass(slots=True)
@@ -257,7 +169,7 @@ def _paste_block(made: Mosaic, place: _Place, part: HeldBlock, band: int, found:
     return (found.full and common == whole) or bool(made.data[band][whole[0], whole[1]].all())
 
 
-def _cropped(window: Window, crop: Bounds) -> tuple[slice, slice, slice, slice] | None:
+def _cropped(window: Window, crop: Bounds) -> Common | None:
     """Return where a part of a block lies in the window and in the block, as `Window.common` does."""
     size, equator = window.level.metres, crop.zone.equator
     top, left = (equator - crop.top) // size, crop.left // size
@@ -283,6 +195,7 @@ def _paste_overviews(made: Mosaic, objects: Objects, tally: Tally) -> None:
         for row, column in chunks
         for band in range(len(made.bands))
     ]
+    tally.require(len({(one.hull, row, column, band) for one, row, column, band in listed}))  # as many at least
     for some in batched(listed, _BATCH):
         lacking = [each for each in some if _lacks(made, each[3], _chunk_place(window, *each[:3]))]
         tally.add(len(lacking))
@@ -298,12 +211,12 @@ def _paste_overviews(made: Mosaic, objects: Objects, tally: Tally) -> None:
                     _paste(made, band, common, found, one.product, one.layer)
 
 
-def _chunk_place(window: Window, one: Overlay, row: int, column: int) -> tuple[slice, slice, slice, slice] | None:
+def _chunk_place(window: Window, one: Overlay, row: int, column: int) -> Common | None:
     side, chunk = window.level.block, window.level.chunk
     return window.common(row * chunk - one.hull.q1 * side, column * chunk + one.hull.p0 * side, chunk, chunk)
 
 
-def _lacks(made: Mosaic, band: int, common: tuple[slice, slice, slice, slice] | None) -> bool:
+def _lacks(made: Mosaic, band: int, common: Common | None) -> bool:
     return common is not None and not made.data[band][common[0], common[1]].all()
 
 
@@ -317,7 +230,7 @@ def _chunk_want(made: Mosaic, one: Overlay, row: int, column: int, band: Band) -
 def _paste(  # noqa: PLR0917 - a place has that many coordinates
     made: Mosaic,
     band: int,
-    common: tuple[slice, slice, slice, slice],
+    common: Common,
     found: Decoded,
     product: str,
     layer: Layer,

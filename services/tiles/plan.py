@@ -76,6 +76,9 @@ class ZonePlan:
     """When planning began, on the monotonic clock."""
     view: View = field(compare=False, repr=False)
     """The plan of the archive."""
+    offsets: Mapping[str, tuple[int, ...]] = field(compare=False, repr=False)
+    """Offsets in DN that the products have, by band, the least first."""
+    _hulls: NDArray[np.int64] = field(compare=False, repr=False)
     _rank: Rank | None = field(compare=False, repr=False)
     _order: tuple[int, ...] = field(repr=False)
     _parts: dict[Block, tuple[HeldBlock, ...]] = field(default_factory=dict, compare=False, repr=False)
@@ -101,9 +104,11 @@ class ZonePlan:
             found = self._parts[block] = tuple(some)
         return found
 
-    def offsets(self, band: str) -> frozenset[int]:
-        """Return the offsets in DN that the products' DN of a band have."""
-        return frozenset(offset for one in self.overlays for name, offset in one.layer.radio_add_offset if name == band)
+    def overlays_on(self, blocks: tuple[int, int, int, int]) -> list[Overlay]:
+        """Return the products whose hulls touch blocks (p0, q0, p1, q1), the one that is shown first, first."""
+        p0, q0, p1, q1 = self._hulls
+        near = (p0 < blocks[2]) & (p1 > blocks[0]) & (q0 < blocks[3]) & (q1 > blocks[1])
+        return [self.overlays[number] for number in np.flatnonzero(near).tolist()]
 
 
 def plan_zone(archive: Archive, finder: Finder, wish: Wish, wanted: Filter, zone: Zone) -> ZonePlan | None:
@@ -161,7 +166,19 @@ def plan_zone(archive: Archive, finder: Finder, wish: Wish, wanted: Filter, zone
     if rank is not None:
         listed.sort(key=lambda one: rank(one.product, one.layer))
     lost = tuple((one.product, one.tile.footprint) for one in broken)
-    return ZonePlan(zone, view.blocks, tuple(listed), lost, _degrees(listed), made, view, rank, steps)
+    return ZonePlan(
+        zone=zone,
+        blocks=view.blocks,
+        overlays=tuple(listed),
+        broken=lost,
+        degrees=_degrees(listed),
+        made=made,
+        view=view,
+        offsets=_offsets(listed),
+        _hulls=np.array([(one.hull.p0, one.hull.q0, one.hull.p1, one.hull.q1) for one in listed]).T,
+        _rank=rank,
+        _order=steps,
+    )
 
 
 def _view(archive: Archive, wish: Wish, found: Sequence[Found]) -> View:
@@ -214,6 +231,14 @@ def _overlay(layer: Layer, held: Held) -> Overlay:
     numbers = [number for _, some in held.released for number in some]
     valid.reshape(-1)[numbers] = True
     return Overlay(held.product, f"products/{held.prefix}", hull, layer, valid)
+
+
+def _offsets(overlays: Iterable[Overlay]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {}
+    for layer in {one.layer for one in overlays}:
+        for band, offset in layer.radio_add_offset:
+            found.setdefault(band, set()).add(offset)
+    return {band: tuple(sorted(some)) for band, some in found.items()}
 
 
 def _rank_of(archive: Archive, wish: Wish, overlays: Sequence[Sequence[Overlay]]) -> Rank | None:

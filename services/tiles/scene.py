@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,24 +15,25 @@ from services.tiles.errors import TooWideError, UnreadableError
 from services.tiles.flags import flags_of
 from services.tiles.layers import asked_for, bands_needed
 from services.tiles.levels import level_for
-from services.tiles.mosaic import Tally, Window, blocks_under, mosaic_of, overlays_under
+from services.tiles.mosaic import mosaic_of
+from services.tiles.near import gap_to, is_native, named_under, stray_at, touches, window_of
 from services.tiles.places import places_of
 from services.tiles.warp import MARGIN, METHODS
+from services.tiles.window import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from abut.blocks import Slot
-    from abut.lattice import Zone
     from services.tiles.frame import Frame, Pixels
-    from services.tiles.levels import Level
     from services.tiles.mosaic import Mosaic
     from services.tiles.places import Places
     from services.tiles.plan import ZonePlan
     from services.tiles.scenes import Scenes
     from services.tiles.warp import Resampling
+    from services.tiles.window import Window
     from services.tiles.wish import Wish
 
 _FORMAT: Final = b"abut tiles 1"
@@ -157,10 +157,10 @@ class Scene:
             x, y = places.within(plan.zone)
             digest.update(repr((plan.zone.epsg, plan.broken)).encode())
             for resolution, bands in bands_needed(asked).items():
-                window = _window(plan, level_for(resolution, frame.metres), x, y, margin=2)
+                window = window_of(plan, level_for(resolution, frame.metres), x, y, margin=2)
                 if window is not None:
                     digest.update(repr([band.name for band in bands]).encode())
-                    for line in _named(plan, window):
+                    for line in named_under(plan, window):
                         digest.update(line.encode())
         return digest.hexdigest()[:32]
 
@@ -180,10 +180,10 @@ class Scene:
         near = []
         for zone in zones:
             apart = places.apart(zone)
-            if _gap(apart) > _stray(places.lat):
+            if gap_to(apart) > stray_at(places.lat):
                 continue
             plan = self.scenes.plan(self.wish, zone)
-            if plan is not None and _touches(plan, apart, places.lat):
+            if plan is not None and touches(plan, apart, places.lat):
                 middle = float(np.nanmedian(np.abs(apart)))
                 near.append((zone != own, middle, zone.epsg, plan))
         return [plan for *_, plan in sorted(near, key=lambda one: one[:3])]
@@ -229,8 +229,8 @@ class Scene:
         ready = []
         for resolution, bands in bands_needed(canvas.asked).items():
             level = level_for(resolution, frame.metres)
-            native = _is_native(frame, plan.zone, level)
-            window = _window(plan, level, *at, margin=0 if native else MARGIN[resampling], wanted=wanted)
+            native = is_native(frame, plan.zone, level)
+            window = window_of(plan, level, *at, margin=0 if native else MARGIN[resampling], wanted=wanted)
             if window is None:
                 continue
             self._require_window(window, len(bands))
@@ -271,76 +271,3 @@ class Scene:
             top, left = (ground.zone.equator - ground.top) // size, ground.left // size
             if made.window.common(top, left, ground.height // size, ground.width // size) is not None:
                 canvas.unreadable.add(product)
-
-
-def _window(
-    plan: ZonePlan,
-    level: Level,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    *,
-    margin: int,
-    wanted: NDArray[np.bool_] | None = None,
-) -> Window | None:
-    """Return the pixels that places need, as far as a zone's products reach; None if that is nothing."""
-    if wanted is not None and not wanted.all():
-        x, y = x[wanted], y[wanted]
-    size, side, hull = level.metres, level.block, plan.blocks
-    equator = plan.zone.equator
-    left, right = max(_first(x.min() / size) - margin, hull.p0 * side), _first(x.max() / size) + 1 + margin
-    top, bottom = _first((equator - y.max()) / size) - margin, _first((equator - y.min()) / size) + 1 + margin
-    right, top, bottom = min(right, hull.p1 * side), max(top, -hull.q1 * side), min(bottom, -hull.q0 * side)
-    return Window(level, top, bottom, left, right) if left < right and top < bottom else None
-
-
-def _first(place: Any) -> int:
-    return math.floor(float(place))
-
-
-def _named(plan: ZonePlan, window: Window) -> Iterator[str]:
-    """Yield what names the objects of a window, in their order."""
-    if window.level.stored == 1:
-        for block, parts in blocks_under(plan, window):
-            yield f"{block};"
-            for part in parts:
-                yield f"{part.folder} {part.row} {part.column} {part.whose} {part.crop};"
-        return
-    for one, chunks in overlays_under(plan, window):
-        yield f"{one.folder} {chunks};"
-
-
-def _is_native(frame: Frame, zone: Zone, level: Level) -> bool:
-    """Whether a frame's pixels are those of a level."""
-    left, _, _, top = frame.bounds
-    size = level.metres
-    return (
-        frame.zone == zone
-        and frame.pixel == (size, size)
-        and (left / size).is_integer()
-        and ((top - zone.equator) / size).is_integer()
-    )
-
-
-def _gap(apart: NDArray[np.float64]) -> float:
-    """Return how far a meridian is from a frame in degrees, as far as its nodes tell."""
-    if np.nanmin(apart) <= 0 <= np.nanmax(apart):
-        return 0.0
-    return float(np.nanmin(np.abs(apart)))
-
-
-def _stray(lat: NDArray[np.float64]) -> float:
-    """Return degrees from a meridian to the farthest tiles of a zone, near some latitudes."""
-    return 6.0 + 2.4 / math.cos(math.radians(min(float(np.nanmax(np.abs(lat))) + 1.2, 85.0)))
-
-
-def _touches(plan: ZonePlan, apart: NDArray[np.float64], lat: NDArray[np.float64]) -> bool:
-    """Whether a zone has products near a frame."""
-    west, south, east, north = plan.degrees
-    middle = plan.zone.number * 6 - 183
-    first, last = ((edge - middle + 180) % 360 - 180 for edge in (west, east))
-    return bool(
-        cast("float", np.nanmin(apart)) <= last
-        and first <= cast("float", np.nanmax(apart))
-        and np.nanmin(lat) <= north
-        and south <= np.nanmax(lat)
-    )
