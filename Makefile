@@ -29,9 +29,10 @@ interop: setup ## Other people's readers read a re-created SAFE as the original
 screenshots: setup ## Write the documentation's pictures of the viewer (needs chromium)
 	@$(PY) -m tests.viewer.screenshots
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff and mypy; types and format of the viewer
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
+	@services/viewer/check
 	@$(PY) -m mypy
 
 format: setup ## Let ruff put the code in order

@@ -100,8 +100,9 @@ class View(Shot):
         values = image[at].astype(np.float64)
         if band.name in {"B07", "B08", "B8A"}:
             values *= GROWTH[self.number]
-        thick = _clouds(x / 1_000, y / 1_000) * (CLOUDS[self.number] > 20)
-        values = values * (1 - thick) + 7_000 * thick
+        if CLOUDS[self.number] > 20:
+            thick = _clouds(x / 1_000, y / 1_000)
+            values = values * (1 - thick) + 7_000 * thick
         found: NDArray[np.uint16] = np.clip(values - self.offset, 1, 32_767).astype("<u2")
         return found
 

@@ -222,7 +222,7 @@ def test_nonsense_in_the_address_does_nothing(visit: Visit, nonsense: str) -> No
 def test_what_finds_nothing_says_so_and_helps(visit: Visit) -> None:
     page = visit.page
     visit.open("#from=1999-01-01&to=1999-12-31")
-    expect(page.locator(".empty")).to_contain_text("widen the period")
+    expect(page.locator(".results .empty")).to_contain_text("widen the period")
     page.get_by_role("button", name="Search everything").click()
     expect(page.locator(".summary")).to_have_text("5 products")
 
