@@ -36,21 +36,27 @@ def tile_links(base: str) -> tuple[ItemLink, ...]:
         RENDERS[DEFAULT].title,
         stored=True,
     )
-    return (*_maps(item, DEFAULT, "item"), preview)
+    return (*_maps(item, DEFAULT), _wmts(item, "item"), preview)
 
 
 def collection_links(base: str) -> tuple[ItemLink, ...]:
     """Return the links that the collection gets: to each named picture of all products, the latest on top."""
-    return tuple(link for name in RENDERS for link in _maps(f"{base}/tiles/mosaic", name, "mosaic"))
+    mosaic = f"{base}/tiles/mosaic"
+    return (*(link for name in RENDERS for link in _maps(mosaic, name)), _wmts(mosaic, "mosaic"))
 
 
-def _maps(place: str, name: str, layer: str) -> tuple[ItemLink, ...]:
+def _maps(place: str, name: str) -> tuple[ItemLink, ...]:
     """Return the links to a named picture as map tiles."""
-    title, render = RENDERS[name].title, ("render", name)
-    wmts = ("wmts:layer", f"{layer}_{SET}_default")
+    title, render = RENDERS[name].title, (("render", name),)
     tiles = f"{place}/tiles/{SET}/{{{{z}}}}/{{{{x}}}}/{{{{y}}}}.png?render={name}"
     return (
-        ItemLink("xyz", tiles, PNG, title, (render,), stored=True),
-        ItemLink("tilejson", f"{place}/{SET}/tilejson.json?render={name}", JSON, title, (render,), stored=True),
-        ItemLink("wmts", f"{place}/WMTSCapabilities.xml?render={name}", XML, title, (render, wmts), stored=True),
+        ItemLink("xyz", tiles, PNG, title, render, stored=True),
+        ItemLink("tilejson", f"{place}/{SET}/tilejson.json?render={name}", JSON, title, render, stored=True),
     )
+
+
+def _wmts(place: str, layer: str) -> ItemLink:
+    """Return the link to the default picture as WMTS; clients may name another picture in place of it."""
+    more = (("render", DEFAULT), ("wmts:layer", f"{layer}_{SET}_default"))
+    title = RENDERS[DEFAULT].title
+    return ItemLink("wmts", f"{place}/WMTSCapabilities.xml?render={DEFAULT}", XML, title, more, stored=True)

@@ -158,7 +158,8 @@ def assert_leads_to_tiles(client: TestClient, xyz: dict[str, Any], tilejson: dic
 
 def test_the_collection_leads_to_every_picture(client: TestClient) -> None:
     collection = collection_of(client)
-    for rel in ("xyz", "tilejson", "wmts"):
+    assert [link["render"] for link in links_of(collection, "wmts")] == ["true-colour"]
+    for rel in ("xyz", "tilejson"):
         assert [link["render"] for link in links_of(collection, rel)] == list(RENDERS) == list(collection["renders"])
     for xyz, tilejson in zip(links_of(collection, "xyz"), links_of(collection, "tilejson"), strict=True):
         assert_leads_to_tiles(client, xyz, tilejson)
