@@ -181,7 +181,7 @@ def test_links_and_hrefs_begin_where_the_client_sees_the_service(archive: Archiv
             hrefs += [link["href"] for link in answer.json()["links"]]
             ours = [href for href in hrefs if "data.example" in href]
             assert len(ours) > 10
-            parts = tuple(f"https://data.example/l1c/{part}" for part in ("stac", "zarr"))
+            parts = tuple(f"https://data.example/l1c/{part}" for part in ("stac", "tiles", "zarr"))
             assert all(href.startswith(parts) for href in ours)
             cubes = client.get(f"{prefix}/cubes").json()["links"]
             assert all(link["href"].startswith("https://data.example/l1c/") for link in cubes)

@@ -13,17 +13,16 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.features import bounds as bounds_of
 from rasterio.features import rasterize
-from rasterio.warp import transform, transform_bounds, transform_geom
+from rasterio.warp import transform_bounds, transform_geom
 from rio_tiler.constants import WGS84_CRS
 from rio_tiler.io import BaseReader
 from rio_tiler.models import ImageData, Info, PointData
 
 from abut.errors import BadRequestError, NoDataError
-from abut.ground import zone_of
 from abut.layout import BAND
 from services.tiles.errors import TooWideError
 from services.tiles.frame import Frame, crs_text, system_of
-from services.tiles.renders import stretch_of
+from services.tiles.images import FINEST, as_image, finest_of, point_in_zone, transformed, without_padding
 from services.tiles.sizes import part_size, require_pixels, scaled_size
 from services.tiles.told import EmptyTileError
 from services.tiles.zooms import first_zoom
@@ -32,14 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.tiles.expressions import Expression
-    from services.tiles.frame import Pixels
     from services.tiles.scene import Scene
     from services.tiles.source import Source
 
     type Box = tuple[float, float, float, float]
 
-FINEST: Final = 10
-"""Metres of the smallest pixels."""
 _RADIUS: Final = 6_378_137.0
 """Metres of a radian along the equator."""
 
@@ -143,7 +139,7 @@ class SceneReader(BaseReader):
             raise EmptyTileError(f"no data: {error}", shown, transparent=empty == "transparent") from error
         if nothing:
             raise EmptyTileError(nothing, shown, transparent=empty == "transparent")
-        return _without_padding(image, padding)
+        return without_padding(image, padding)
 
     def part(
         self,
@@ -169,9 +165,9 @@ class SceneReader(BaseReader):
             As `services.tiles.scene.Scene.read`.
         """
         source_crs = bounds_crs or WGS84_CRS
-        bounds = _transformed(source_crs, dst_crs or source_crs, bbox)
+        bounds = transformed(source_crs, dst_crs or source_crs, bbox)
         system = crs_text(dst_crs or source_crs)
-        size = part_size(system, bounds, _finest(asked.get("layers", ())))
+        size = part_size(system, bounds, finest_of(asked.get("layers", ())))
         columns, rows = scaled_size(size, max_size, width, height)
         return self._image(Frame(system, bounds, columns, rows), **asked)
 
@@ -291,81 +287,6 @@ class SceneReader(BaseReader):
             order = [once.index(name) for name in layers]
             pixels = replace(pixels, data=pixels.data[order], nodata=pixels.nodata[order], layers=layers)
         return as_image(frame, pixels, expression)
-
-
-def as_image(frame: Frame, pixels: Pixels, expression: Expression | None) -> ImageData:
-    """Return pixels as titiler renders them, with ranges that show them well where the request names none."""
-    data, nodata, names = pixels.data, pixels.nodata, pixels.layers
-    shown: Sequence[tuple[float, float]] | None = stretch_of(names) if data.dtype == np.float32 else None
-    if expression is not None:
-        data, nodata = expression.computed(data, nodata)
-        names, shown = expression.names, [(-1.0, 1.0)] * len(data)
-    return ImageData(
-        np.ma.MaskedArray(data, mask=nodata),
-        bounds=frame.bounds,
-        crs=CRS.from_user_input(frame.crs),
-        band_names=[f"b{number}" for number in range(1, len(data) + 1)],
-        band_descriptions=list(names),
-        dataset_statistics=shown,
-    )
-
-
-def point_in_zone(lon: float, lat: float, coord_crs: CRS = WGS84_CRS) -> tuple[int, float, float]:
-    """Return the EPSG code of the zone of a point, and its coordinates there.
-
-    Raises
-    ------
-    BadRequestError
-        If it is not on the ground that zones cover.
-    """
-    try:
-        if coord_crs != WGS84_CRS:
-            (west,), (south,) = transform(coord_crs, WGS84_CRS, [lon], [lat])
-        else:
-            west, south = lon, lat
-        if not (math.isfinite(west) and -180 <= west <= 180 and -84 <= south <= 84):
-            raise BadRequestError(f"point {lon},{lat} is not between 180 W and 180 E and 84 S and 84 N")
-        zone = zone_of(west, south)
-        (x,), (y,) = transform(WGS84_CRS, CRS.from_epsg(zone.epsg), [west], [south])
-    except RasterioError as error:
-        raise BadRequestError(f"point {lon},{lat}: {error}") from error
-    return zone.epsg, x, y
-
-
-def _transformed(source: CRS, target: CRS, bbox: Sequence[float]) -> Box:
-    left, bottom, right, top = map(float, bbox)
-    if not all(map(math.isfinite, (left, bottom, right, top))) or left >= right or bottom >= top:
-        raise BadRequestError(f"bbox {left},{bottom},{right},{top} is empty or not finite")
-    if source.is_geographic and not (abs(left) <= 360 and abs(right) <= 360 and abs(bottom) <= 90 and abs(top) <= 90):
-        raise BadRequestError(f"bbox {left},{bottom},{right},{top} is not in degrees")
-    if source == target:
-        return left, bottom, right, top
-    try:
-        found: Box = transform_bounds(source, target, left, bottom, right, top, densify_pts=21)
-    except RasterioError as error:
-        raise BadRequestError(f"bbox {left},{bottom},{right},{top}: {error}") from error
-    return found
-
-
-def _finest(layers: Sequence[str]) -> int:
-    """Return the pixel size of the finest layer in metres."""
-    sizes = [BAND[name].resolution if name in BAND else 60 for name in (layer.partition("_")[0] for layer in layers)]
-    return min(sizes, default=FINEST)
-
-
-def _without_padding(image: ImageData, padding: int) -> ImageData:
-    if not padding or image.bounds is None:
-        return image
-    left, bottom, right, top = image.bounds
-    dx, dy = padding * (right - left) / image.width, padding * (top - bottom) / image.height
-    return ImageData(
-        image.array[:, padding:-padding, padding:-padding],
-        bounds=(left + dx, bottom + dy, right - dx, top - dy),
-        crs=image.crs,
-        band_names=image.band_names,
-        band_descriptions=image.band_descriptions,
-        dataset_statistics=image.dataset_statistics,
-    )
 
 
 def _is_known(error: Exception) -> bool:

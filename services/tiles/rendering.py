@@ -45,7 +45,7 @@ def picture(
     if not rescale and _needs_range(image, output_format, colormap):
         ranges = image.dataset_statistics or [_range(image)]
     if isinstance(colormap, dict) and not ranges and image.array.dtype.kind == "f":
-        image.array = image.array.round().astype(np.int32)
+        image.array = np.ma.MaskedArray(image.array.filled(0).round().astype(np.int32), mask=image.array.mask)
     if ranges and len(ranges) not in (1, image.count):
         raise BadRequestError(f"rescale: {len(ranges)} ranges for {image.count} bands")
     if colormap and image.count != 1:

@@ -19,7 +19,7 @@ from abut.layout import BANDS
 from abut.messages import quoted
 from abut.newcomers import read_item
 from services.stac.render import JSON
-from services.tiles.reader import point_in_zone
+from services.tiles.images import point_in_zone
 from services.tiles.renders import layers_of
 from services.tiles.routes import PictureRoute
 from services.tiles.source import options_of

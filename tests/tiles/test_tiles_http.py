@@ -92,7 +92,7 @@ def tile_at(zoom: int, lon: float, lat: float) -> str:
 def frame_of_tile(path: str) -> Frame:
     z, x, y = map(int, path.split("/")[1:])
     box = morecantile.tms.get("WebMercatorQuad").xy_bounds(morecantile.Tile(x, y, z))
-    return Frame("EPSG:3857", tuple(box), 256, 256)
+    return Frame("EPSG:3857", (box.left, box.bottom, box.right, box.top), 256, 256)
 
 
 # Tiles
@@ -138,7 +138,7 @@ def test_an_item_shows_its_own_ground_alone(client: TestClient) -> None:
 
 
 def test_formats_hold_the_same_pixels(client: TestClient) -> None:
-    asked = {**BAND, "rescale": "0,1"}
+    asked: dict[str, Any] = {**BAND, "rescale": "0,1"}
     answers = {
         form: client.get(f"/mosaic/tiles/{TILE}.{form}", params=asked) for form in ("png", "jpeg", "webp", "jp2")
     }
@@ -164,7 +164,7 @@ def test_a_format_is_chosen_where_none_is_asked_for(client: TestClient) -> None:
 
 def test_the_buffer_of_a_tile_is_what_its_neighbours_show(client: TestClient) -> None:
     z, x, y = map(int, TILE.split("/")[1:])
-    asked = {**BAND, "buffer": 4}
+    asked: dict[str, Any] = {**BAND, "buffer": 4}
     plain = raster(client.get(f"/mosaic/tiles/{TILE}.tif", params=BAND))[0]
     wide = raster(client.get(f"/mosaic/tiles/{TILE}.tif", params=asked))[0]
     right = raster(client.get(f"/mosaic/tiles/WebMercatorQuad/{z}/{x + 1}/{y}.tif", params=BAND))[0]
@@ -350,7 +350,7 @@ def test_a_feature_is_cut_out(client: TestClient) -> None:
 
 
 def test_statistics_are_those_of_a_preview(client: TestClient) -> None:
-    asked = {**BAND, "max_size": 300}
+    asked: dict[str, Any] = {**BAND, "max_size": 300}
     pixels, mask, _ = raster(client.get(f"/items/{ITEM}/preview.tif", params=asked))
     told = client.get(f"/items/{ITEM}/statistics", params={**asked, "histogram_range": "0,1"}).json()["b1"]
     assert told["mean"] == pytest.approx(float(pixels[0][mask].mean()), rel=1e-5)
@@ -411,7 +411,7 @@ def test_a_series_has_no_more_steps_than_it_may(archive: Archive) -> None:
 
 @pytest.mark.parametrize("buffer", [0, 10_000])
 def test_a_grid_has_the_cubes_dn(client: TestClient, archive: Archive, buffer: int) -> None:
-    asked = {"bands": "B01,B09", "buffer": buffer, "datetime": "2023-08-23"}
+    asked: dict[str, Any] = {"bands": "B01,B09", "buffer": buffer, "datetime": "2023-08-23"}
     cube: Any = connect(archive.store.url).tile("32TNP", buffer, bands="B01,B09", resolution=60, datetime="2023-08-23")
     expected = np.stack([cube["b01"].to_numpy()[0], cube["b09"].to_numpy()[0]])
     answer = client.get("/grid/32TNP.tif", params=asked)
@@ -427,7 +427,7 @@ def test_a_grid_has_the_cubes_dn(client: TestClient, archive: Archive, buffer: i
 
 
 def test_a_grid_shows_the_step_that_comes_first(client: TestClient, archive: Archive) -> None:
-    asked = {"bands": "B01", "datetime": "2023-08-23/2023-08-29"}
+    asked: dict[str, Any] = {"bands": "B01", "datetime": "2023-08-23/2023-08-29"}
     latest, earliest = (
         raster(client.get("/grid/32TNP.tif", params={**asked, "order": order}))[0][0]
         for order in ("latest", "earliest")

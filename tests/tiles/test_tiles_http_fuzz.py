@@ -52,7 +52,8 @@ def test_nothing_makes_the_server_fail(tmp_path: Path) -> None:
             made |= {name: value for name, value in known.items() if name in made}
         return made
 
-    found, asked = {}, 0
+    found: dict[str, str] = {}
+    asked = 0
     try:
         for event in engine.from_schema(schema).execute():
             if isinstance(event, events.FatalError):
