@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import multiprocessing
+import os
 import signal
 import socket
+import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +23,7 @@ from services.scratch import private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from multiprocessing.process import BaseProcess
 
     from starlette.types import ASGIApp
 
@@ -121,11 +125,20 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) 
 def served_app(settings: Settings) -> ASGIApp:
     """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
     configure_logging(settings.log_level, settings.log_format)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="abut-parent", daemon=True).start()
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(private(settings.scratch, "abut-scratch"))
         app = create_app(settings.model_copy(update={"scratch": str(scratch)}))
         atexit.register(stack.pop_all().close)
     return app
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """End this worker in order when its supervisor was killed: it would answer for ever, and keep the port."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import psutil  # type: ignore[import-untyped] # distributed brings it
 import pytest
 import rasterio
 import xarray as xr
@@ -181,3 +182,14 @@ def test_a_snapshot_of_one_process_is_served_by_the_other_after_products_arrived
     blocks = by_each(served, f"{path}/r60m/b01/c/0/{row}/{column}")
     assert [answer.status_code for answer in blocks] == [200, 200]
     assert blocks[0].content == blocks[1].content
+
+
+def test_workers_whose_supervisor_is_killed_end_too(served: Served) -> None:
+    """The last one here, as the service is gone then."""
+    ended = [psutil.Process(process) for process in workers(served)]
+    served.process.kill()
+    served.process.wait()
+    _, alive = psutil.wait_procs(ended, timeout=60)
+    assert alive == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{served.url}/healthz")
