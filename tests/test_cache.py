@@ -28,6 +28,30 @@ def test_a_value_is_made_once_however_many_ask_at_once() -> None:
     assert made == ["x"]
 
 
+def test_what_is_there_can_be_looked_at_without_making_it() -> None:
+    cache = Cache[str](10, len)
+    assert cache.peek("a") is None
+    cache.get("a", lambda: "value")
+    assert cache.peek("a") == "value"
+    with ThreadPoolExecutor(1) as pool:
+        going, free = threading.Event(), threading.Event()
+
+        def slow() -> str:
+            going.set()
+            free.wait()
+            return "late"
+
+        made = pool.submit(cache.get, "b", slow)
+        going.wait()
+        assert cache.peek("b") is None
+        free.set()
+        assert made.result() == cache.peek("b") == "late"
+    cache.peek("a")
+    cache.get("c", lambda: "xy")
+    assert cache.peek("b") is None
+    assert cache.peek("a") == "value"
+
+
 def test_values_used_longest_ago_go_first() -> None:
     cache, made = Cache[str](10, len), list[str]()
 

@@ -34,6 +34,12 @@ NORTH = Bounds(Zone(32633), 489_600, 0, 510_000, 9_600)
 SOUTH = Bounds(Zone(32733), 489_600, 9_990_400, 510_000, 10_000_000)
 EQUATOR = [Shot("33NVA", NORTH), Shot("33MVV", SOUTH)]
 
+DATE_LINE = [
+    Shot("60KYG", Bounds(Zone(32760), 807_420, 8_106_040, 831_420, 8_130_040)),
+    Shot("01KAB", Bounds(Zone(32701), 168_540, 8_106_040, 192_540, 8_130_040)),
+]
+"""Both see across 180 degrees."""
+
 
 def archive_of(where: Path, *sources: Shot) -> Archive:
     archive = create_archive(where)

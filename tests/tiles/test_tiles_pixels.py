@@ -14,7 +14,19 @@ from ingest.settle import settle
 from services.tiles.frame import Frame
 from services.tiles.scenes import Scenes
 from services.tiles.wish import Wish
-from tests.tiles.pictures import BORDER, BORDER_WEST, EQUATOR, FOUR, archive_of, assert_shows, frame_of, shown, tile_at
+from tests.tiles.pictures import (
+    BORDER,
+    BORDER_WEST,
+    DATE_LINE,
+    EDGE,
+    EQUATOR,
+    FOUR,
+    archive_of,
+    assert_shows,
+    frame_of,
+    shown,
+    tile_at,
+)
 from tests.tiles.reference import picture
 from tests.toy import CORNER, ground
 
@@ -42,6 +54,12 @@ def lean(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 def border(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """Two tiles of two southern zones; not to be changed."""
     return archive_of(tmp_path_factory.mktemp("tiles") / "border", *BORDER)
+
+
+@pytest.fixture(scope="session")
+def date_line(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Two tiles on both sides of 180 degrees; not to be changed."""
+    return archive_of(tmp_path_factory.mktemp("tiles") / "date line", *DATE_LINE)
 
 
 @pytest.fixture(scope="session")
@@ -151,6 +169,24 @@ def test_the_equator_has_no_gap_and_no_doubled_line(equator: Archive) -> None:
     expected = picture([EQUATOR], frame, "B01")
     assert np.isfinite(expected.dn).all()
     assert_shows(shown(equator, frame), [EQUATOR], frame)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame("EPSG:4326", (179.95, -17.05, 180.05, -17.0), 200, 100),
+        Frame("EPSG:3857", (EDGE - 10_000, -1_925_000, EDGE, -1_915_000), 128, 128),
+        Frame("EPSG:3857", (-EDGE, -1_925_000, -EDGE + 10_000, -1_915_000), 128, 128),
+    ],
+    ids=["across", "west", "east"],
+)
+def test_the_date_line_is_a_border_of_zones_like_others(date_line: Archive, frame: Frame) -> None:
+    found = shown(date_line, frame)
+    assert np.isfinite(found).all()
+    assert_shows(found, [DATE_LINE], frame)
+    west, south, east, north = Scenes(date_line).open(Wish()).bounds
+    assert (west, east) == (-180, 180)
+    assert -17.3 < south < north < -16.1
 
 
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic"])
