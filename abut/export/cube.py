@@ -5,7 +5,9 @@ What is written appears at its name when all of it is there. Lazy cubes are read
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import os
 import warnings
 import zipfile
 from collections import Counter
@@ -23,7 +25,7 @@ from abut.lattice import BLOCK_SIZE, RESOLUTIONS
 from abut.layout import BAND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from abut.export.folder import Work
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 _SUFFIXES: Final[dict[str, Format]] = {".zarr": "zarr", ".zarr.zip": "zip", ".nc": "netcdf", "": "cog"}
 _BANDS: Final = {band.key: band.name for band in BAND.values()}
+_PIECE: Final = 16_000_000
+"""Bytes of a lazy cube, all variables of a group, that are read and written together, if that is more than a chunk."""
 _COG: Final = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "BIGTIFF": "IF_SAFER", "NUM_THREADS": "ALL_CPUS"}
 
 
@@ -169,12 +173,21 @@ def write_zarr(
                 part.drop_vars(list(part.coords)).to_zarr(
                     store, group=group, region=piece, zarr_format=3, consolidated=False
                 )
+                del part
+                _give_back()
                 count += 1
                 done(count, total)
             if not lazy:
                 count += len(pieces)
                 done(count, total)
         zarr.consolidate_metadata(store, zarr_format=3)
+
+
+def _give_back() -> None:
+    """Give freed memory back to the system; glibc keeps up to 64 MB for each thread that ever read a block."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _folder_store(folder: Path) -> Any:
@@ -316,13 +329,31 @@ def _strips(raster: xr.DataArray) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(dataset: xr.Dataset) -> Iterator[dict[str, slice]]:
-    """Parts of a group that are read and written together: all that was read, or rows of chunks of lazy ones."""
+    """Parts of a group that are read and written together: all that was read, or some chunks of lazy ones.
+
+    They end where chunks do, so that no block is read twice, and are small whatever the width of the cube.
+    """
     rasters = _rasters(dataset)
     if not rasters or dataset[rasters[0]].chunks is None:
         yield {}
         return
     raster = dataset[rasters[0]]
     time, down, across = map(str, raster.dims)
+    columns: tuple[int, ...] = raster.chunksizes[across]
+    pixel = sum(dataset[name].dtype.itemsize for name in rasters)
     for step in range(raster.shape[0]):
         for start, stop in _strips(raster):
-            yield {time: slice(step, step + 1), down: slice(start, stop), across: slice(0, raster.shape[2])}
+            most = max(1, _PIECE // max(1, pixel * (stop - start)))
+            for left, right in _runs(columns, most):
+                yield {time: slice(step, step + 1), down: slice(start, stop), across: slice(left, right)}
+
+
+def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Put neighbouring chunks together as long as they have at most so many pixels; at least one each."""
+    start = stop = 0
+    for size in sizes:
+        if stop > start and stop + size - start > most:
+            yield start, stop
+            start = stop
+        stop += size
+    yield start, stop
