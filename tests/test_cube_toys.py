@@ -248,6 +248,27 @@ def test_files_of_cubes_say_where_their_pixels_lie(connection: Connection, tmp_p
         assert found.spatial_ref.attrs["crs_wkt"] == cube(connection).spatial_ref.attrs["crs_wkt"]
 
 
+@pytest.mark.parametrize(
+    ("most", "pieces"),
+    [
+        pytest.param(1, 50, id="each-chunk"),
+        pytest.param(2 * 2 * 160 * 320, 28, id="two-whole-chunks"),
+        pytest.param(1_000_000, 10, id="whole-rows"),
+    ],
+)
+def test_lazy_cubes_are_written_in_pieces_of_so_many_bytes_whatever_their_width(
+    connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, pieces: int
+) -> None:
+    monkeypatch.setattr("abut.export.cube._PIECE", most)
+    lazy = cube(connection, chunks={"x": 160, "y": 160})
+    assert lazy.b01.chunks == ((1, 1), (160, 160, 160, 160, 110), (20, 160, 160, 160, 89))
+    told: list[tuple[int, int]] = []
+    write_cube(lazy, tmp_path / "cube.zarr", done=lambda *count: told.append(count))
+    assert told == [(count, pieces) for count in range(1, pieces + 1)]
+    again = xr.open_zarr(tmp_path / "cube.zarr", decode_coords="all").compute()
+    xr.testing.assert_equal(again, cube(connection))
+
+
 def test_groups_have_bands_at_their_own_pixels(connection: Connection) -> None:
     tree = connection.cube(window=WINDOW, bands="B09")
     assert isinstance(tree, xr.DataTree)
