@@ -33,6 +33,7 @@ async function main() {
   await writePage(names);
   await Promise.all(names.map((name) => compress(name)));
   await compress("index.html");
+  await writeLicences(Object.keys(result.metafile.inputs));
   await rm(dist, { recursive: true, force: true });
   await rename(made, dist);
 }
@@ -46,6 +47,19 @@ async function writePage(names) {
     return `viewer/${name}`;
   });
   await writeFile(join(made, "index.html"), page);
+}
+
+/** Writes the licences of the packages that are in the files, as these ask for. */
+async function writeLicences(inputs) {
+  const packages = new Set(inputs.map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1]).filter(Boolean));
+  const texts = [...packages].sort().map(async (name) => {
+    const folder = join(here, "node_modules", name);
+    const file = (await readdir(folder)).find((one) => /^licen[cs]e/i.test(one));
+    if (!file) throw new Error(`${name} is bundled, but has no licence`);
+    return `${name}\n\n${await readFile(join(folder, file), "utf8")}`;
+  });
+  await writeFile(join(made, "licences.txt"), (await Promise.all(texts)).join("\n\n"));
+  await compress("licences.txt");
 }
 
 /** Writes a file's Brotli and gzip forms beside it. */

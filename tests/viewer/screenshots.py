@@ -25,15 +25,17 @@ SHOTS: Final = {
     "overlap": (f"#{AT}&left=2017-02-16&tab=picture&show=grid,overlap", DESKTOP, "light"),
     "pixel": (f"#{AT}&left=2017-03-18&left-render=ndvi&tab=pixel&pixel=12.0,52.26&show=", DESKTOP, "light"),
     "cube": (
-        "#at=12.3,51.95,8.6&left=2017-02-16&tab=cube&tile=32UPC&buffer=10&bands=B02,B03,B04&show=",
+        "#at=11.3,51.8,8.7&left=2017-02-16&tab=cube&tile=32UPC&buffer=10&bands=B02,B03,B04&show=",
         DESKTOP,
         "dark",
     ),
     "phone": (f"#{AT}&left=2017-02-16&right=2017-03-18&right-render=false-colour&show=", PHONE, "dark"),
 }
 """What is shown, on what, and in which scheme."""
-READY: Final = {"pixel": ".pixel tbody tr", "cube": ".cost table", "overlap": "#overlap-total"}
+READY: Final = {"pixel": ".pixel tbody tr", "cube": "#copy", "overlap": "#overlap-total"}
 """What has to be there before the picture is taken."""
+LOOKED_AT: Final = {"cube": "#copy"}
+"""What the tools are scrolled to."""
 LARGEST: Final = 300_000
 """Bytes of a picture."""
 
@@ -46,6 +48,8 @@ def take(browser: Browser, base: str, name: str) -> None:
         if name in READY:
             visit.page.locator(READY[name]).first.wait_for()
         visit.settle()
+        if name in LOOKED_AT:
+            visit.page.locator(LOOKED_AT[name]).scroll_into_view_if_needed()
         data = visit.page.screenshot()
     path = FOLDER / f"viewer-{name}.webp"
     with Image.open(io.BytesIO(data)) as image:

@@ -122,9 +122,18 @@ def test_a_buffered_tile_is_explained_downloaded_and_loaded_in_python(visit: Vis
     page = visit.page
     visit.open("#tab=cube&left=2017-02-16&bands=B01")
     expect(page.locator(".cost")).to_contain_text("Choose a tile")
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 40, box["y"] + box["height"] - 120)  # south-west of what all tiles share
+    expect(page.locator("#tile")).to_have_value("32UPC")
+    page.locator("#tile").fill("")
+    expect(page.locator(".cost")).to_contain_text("Choose a tile")
     page.locator("#tile").fill("32upc")
     page.locator("#buffer").fill("10")
     expect(page.locator(".cost table")).to_contain_text("Bytes")
+    west, _, east, _ = (float(one) for one in seen_by(page))
+    assert west < 10.45  # the map has moved to the tile with what lies around it
+    assert east > 12.2
     with page.expect_download() as waiting:
         page.locator("#download").click()
     path = tmp_path / waiting.value.suggested_filename
@@ -136,6 +145,16 @@ def test_a_buffered_tile_is_explained_downloaded_and_loaded_in_python(visit: Vis
     assert "buffer=10000" in code
     exec(code, names)  # noqa: S102 - what users are told to run
     assert_cube(names["cube"])
+
+
+def seen_by(page: Page) -> list[str]:
+    """The box that the map shows, in degrees."""
+    page.wait_for_timeout(600)
+    page.get_by_role("button", name="The view").click()
+    found = [page.locator(f"#{name}").input_value() for name in ("west", "south", "east", "north")]
+    page.locator("#tile").fill("32UPC")
+    expect(page.locator("#west")).to_have_value("")
+    return found
 
 
 def assert_cube(cube: Any) -> None:

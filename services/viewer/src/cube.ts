@@ -13,8 +13,8 @@ export interface Ground {
   draw(): void;
   /** What is in view. */
   seen(): Box;
-  /** Outlines the ground of a cube; null: none. */
-  outline(window: Explained["window"] | null): void;
+  /** Outlines the ground of a cube; null: none. The map may move there. */
+  outline(window: Explained["window"] | null, moved?: boolean): void;
 }
 
 const TITLES: readonly (readonly [string, string])[] = [
@@ -46,10 +46,13 @@ export class Cube {
   readonly #cost = make("div", { class: "cost", "aria-live": "polite" });
   readonly #loading = make("div", { class: "loading" });
 
+  #shown: string;
+
   constructor(
     private readonly store: Store,
     private readonly ground: Ground,
   ) {
+    this.#shown = store.now.view ? store.now.tile : "";
     this.#build();
     const soon = later(250, () => void this.#explain());
     store.watch((now, before) => {
@@ -76,9 +79,9 @@ export class Cube {
         make(
           "button",
           { type: "button", onclick: () => this.store.set({ box: this.ground.seen(), tile: "" }) },
-          "What the map shows",
+          "The view",
         ),
-        make("button", { type: "button", onclick: () => this.store.set({ box: null }) }, "No box"),
+        make("button", { type: "button", onclick: () => this.store.set({ box: null }) }, "None"),
       ),
     );
     const bands = make("fieldset", { class: "bands" }, make("legend", {}, "Bands"));
@@ -91,7 +94,7 @@ export class Cube {
         {},
         make("legend", {}, "A tile and what lies around it"),
         this.#tiles,
-        field("Tile", this.#tile),
+        field("Tile: its name, or a click on the map", this.#tile),
         field("Around it", make("span", { class: "slider" }, this.#buffer, this.#bufferTold)),
       ),
       box,
@@ -160,7 +163,8 @@ export class Cube {
     fill(this.#cost, make("p", { class: "busy" }, "Asking what it costs …"));
     try {
       const explained = await explain(now, this.#asker.next());
-      this.ground.outline(explained.window);
+      this.ground.outline(explained.window, now.tile !== "" && now.tile !== this.#shown);
+      this.#shown = now.tile;
       fill(this.#cost, costs(explained));
       this.#offer(now, explained);
     } catch (error) {

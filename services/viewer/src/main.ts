@@ -6,7 +6,7 @@ import { Cube } from "./cube";
 import { byId, make } from "./dom";
 import { makeFilters } from "./filters";
 import { Footprints } from "./footprints";
-import { Lattice } from "./lattice";
+import { Lattice, tileAt } from "./lattice";
 import { Look } from "./look";
 import { makeMap, middle, reveal, seen, show } from "./map";
 import { Marks } from "./marks";
@@ -39,7 +39,7 @@ const results = new Results(store, {
 const cube = new Cube(store, {
   draw: () => marks.draw(),
   seen: () => seen(map),
-  outline: (window) => marks.outline(window),
+  outline: (window, moved) => marks.outline(window, moved),
 });
 const pixel = new Pixel(store, () => middle(map));
 const search = new Search(map, store, (progress) => {
@@ -105,7 +105,8 @@ function followMap(): void {
   map.on("singleclick", (event) => {
     if (marks.drawing) return;
     const [lon, lat] = toLonLat(event.coordinate);
-    store.set({ pixel: [lon!, lat!], tab: "pixel" });
+    if (store.now.tab !== "cube") store.set({ pixel: [lon!, lat!], tab: "pixel" });
+    else void chooseTile(lon!, lat!);
   });
   target.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && event.target === target && !marks.drawing) {
@@ -122,4 +123,14 @@ function followMap(): void {
     if (now.pixel && now.pixel !== before.pixel) reveal(map, ...now.pixel);
   });
   setInterval(() => byId("status").classList.toggle("working", pictures.waiting > 0), 200);
+}
+
+async function chooseTile(lon: number, lat: number): Promise<void> {
+  try {
+    const tile = await tileAt(lon, lat);
+    if (tile) store.set({ tile, box: null });
+    notice.say("tile", tile ? "" : "There is no tile at this place.");
+  } catch (error) {
+    notice.say("tile", say(error));
+  }
 }

@@ -16,6 +16,7 @@ import Stroke from "ol/style/Stroke";
 import Style from "ol/style/Style";
 import { colour, onScheme } from "./colours";
 import type { Explained } from "./explain";
+import { motion } from "./map";
 import { changed, type Box, type Store } from "./state";
 
 /** The marks. */
@@ -73,8 +74,8 @@ export class Marks {
     this.map.getViewport()?.classList.remove("drawing");
   }
 
-  /** Outlines the ground of a cube; null: none. */
-  outline(window: Explained["window"] | null): void {
+  /** Outlines the ground of a cube and moves the map there, if that is wanted; null: none. */
+  outline(window: Explained["window"] | null, moved = false): void {
     if (!window) {
       this.#cube.setGeometry(undefined);
       return;
@@ -87,7 +88,9 @@ export class Marks {
       [left, top],
       [left, bottom],
     ]).map((corner) => transform(corner, window.crs, "EPSG:3857"));
-    this.#cube.setGeometry(new Polygon([ring]));
+    const polygon = new Polygon([ring]);
+    this.#cube.setGeometry(polygon);
+    if (moved) this.map.getView().fit(polygon.getExtent(), { padding: [32, 32, 48, 32], duration: motion() });
   }
 
   #style(feature: FeatureLike): Style | undefined {
@@ -103,7 +106,6 @@ export class Marks {
     if (this.store.now.tab !== "cube") return undefined;
     return new Style({
       stroke: new Stroke({ color: colour("accent-map"), width: 3, lineDash: [10, 6] }),
-      fill: new Fill({ color: colour("wash") }),
     });
   }
 }
