@@ -42,7 +42,7 @@ def command(
     log_format: str | None,
     as_json: bool,
 ) -> int:
-    """Serve an archive over HTTP: the STAC API, and the objects that its items name.
+    """Serve an archive over HTTP: the STAC API, map tiles and a viewer, cubes, legacy tiles, zones and objects.
 
     It answers until SIGINT (Ctrl-C) or SIGTERM; requests in flight are finished. All settings are environment
     variables too, see docs/serving.md.
