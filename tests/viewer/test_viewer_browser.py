@@ -260,7 +260,10 @@ def test_all_is_reached_by_keys(visit: Visit) -> None:
     page = visit.page
     visit.open(f"#at={PLACE[0] - 0.044},{PLACE[1]},12")
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip the map")).to_be_focused()
+    expect(page.get_by_role("button", name="To the map")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#map")).to_be_focused()
+    page.locator("#skip").focus()
     page.keyboard.press("Tab")
     expect(page.get_by_role("tab", name="Products")).to_be_focused()
     page.keyboard.press("ArrowRight")

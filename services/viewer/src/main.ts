@@ -102,6 +102,7 @@ function followAddress(): void {
 
 /** What clicks and keys on the map do. */
 function followMap(): void {
+  byId("skip").addEventListener("click", () => target.focus());
   map.on("singleclick", (event) => {
     if (marks.drawing) return;
     const [lon, lat] = toLonLat(event.coordinate);
