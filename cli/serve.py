@@ -81,5 +81,6 @@ def _announce(url: str, public_url: str | None, archive: str, mounted: Sequence[
         print_json({"url": url, "public_url": public_url or url, "archive": archive, "parts": parts}, indent=None)
         return
     click.echo(f"abut: serving {archive} at {url}" + (f" for {public_url}" if public_url else ""))
+    click.echo(f"  {public_url or url}/  The viewer, in a browser; an index for programs")
     for part in mounted:
         click.echo(f"  {public_url or url}{part.path}  {part.title}")

@@ -30,7 +30,9 @@ interface Answer {
   from_safe: { products: number; images: number; file_bytes: number; decoded_bytes: number; decode_seconds: number };
 }
 
-/** Pixel sizes in metres. */
+/** Metres along a block. */
+const BLOCK = 9600;
+/** Bands with pixels of 10 m, and of 60 m. */
 const FINE = new Set(["B02", "B03", "B04", "B08"]);
 const COARSE = new Set(["B01", "B09", "B10"]);
 
@@ -54,6 +56,9 @@ export async function explain(state: State, signal: AbortSignal): Promise<Explai
   const pixels = found.bands.reduce((sum, band) => sum + (width / pixel(band)) * (height / pixel(band)), 0);
   const sum = (read: (zone: Answer["zones"][number]) => number) =>
     found.zones.reduce((all, zone) => all + read(zone), 0);
+  const blocks = sum((zone) => zone.blocks);
+  const objects = sum((zone) => zone.objects.most);
+  const block = found.bands.reduce((all, band) => all + 2 * (BLOCK / pixel(band)) ** 2, 0);
   const safe = found.from_safe;
   return {
     window: found.window,
@@ -62,7 +67,7 @@ export async function explain(state: State, signal: AbortSignal): Promise<Explai
       ["Products", count(found.products.length), count(safe.products)],
       ["Dates", count(found.steps), ""],
       ["Zones", found.zones.map((zone) => zone.zone.replace("EPSG:", "")).join(", "), ""],
-      ["Blocks", count(sum((zone) => zone.blocks)), ""],
+      ["Blocks", count(blocks), ""],
       [
         "Objects, images",
         range(
@@ -73,7 +78,11 @@ export async function explain(state: State, signal: AbortSignal): Promise<Explai
         count(safe.images),
       ],
       ["Bytes", range(found.bytes.least, found.bytes.most, size), size(safe.file_bytes)],
-      ["To decode", "the same", `${size(safe.decoded_bytes)}, ${Math.round(safe.decode_seconds)} s`],
+      [
+        "To decode",
+        `at most ${size((objects / found.bands.length) * block)}`,
+        `${size(safe.decoded_bytes)}, ${Math.round(safe.decode_seconds)} s`,
+      ],
     ],
   };
 }
