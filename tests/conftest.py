@@ -34,6 +34,7 @@ LONGEST = (
     "test_protocol_model.py",
     "test_schemathesis.py",
     "test_stac_api_validator.py",
+    "test_viewer_browser.py",
     "test_cube_safe.py",
     "test_export.py",
     "test_killed.py",

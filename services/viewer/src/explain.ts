@@ -71,8 +71,8 @@ export async function explain(state: State, signal: AbortSignal): Promise<Explai
       [
         "Objects, images",
         range(
-          sum((z) => z.objects.least),
-          sum((z) => z.objects.most),
+          sum((zone) => zone.objects.least),
+          objects,
           count,
         ),
         count(safe.images),
