@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from rasterio.errors import RasterioError
+from rio_tiler.profiles import img_profiles
 from titiler.core.resources.enums import ImageType
 from titiler.core.utils import render_image
 
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 NATIVE: Final = frozenset({ImageType.tif, ImageType.tiff, ImageType.npy})
 """Formats that hold any numbers; others hold colours."""
+
+_TRANSPARENT: Final = frozenset({ImageType.png, ImageType.webp})
+"""Formats that have an alpha band where it is needed: one without gaps takes a third less CPU, and is smaller."""
+
+img_profiles.update({"png": {"zlevel": 2}})  # of 6: a tenth larger at half the CPU, as ground is noise
 
 _SHADES: Final = 256
 """Entries of a colour map of 0 ... 255, which stand for a range of values."""
@@ -35,6 +41,7 @@ def picture(
     """Return an image as a file, and its media type: titiler's `render_func`.
 
     GeoTIFF and NumPy arrays of reflectance have NaN where nothing is, those of DN 0; a mask only if it is asked for.
+    PNG and WebP are transparent where nothing is, and have no alpha band if that is nowhere, unless it is asked for.
 
     Raises
     ------
@@ -52,6 +59,8 @@ def picture(
         raise BadRequestError(f"a colour map is for one band, not for {image.count}")
     if output_format in NATIVE and more.get("add_mask") is None and not (colormap or color_formula or ranges):
         more |= _with_nodata(image)
+    if output_format in _TRANSPARENT and colormap is None and more.get("add_mask") is None:
+        more["add_mask"] = bool(image.array.mask.any())
     try:
         with np.errstate(all="ignore"):
             content, media_type = render_image(
