@@ -13,9 +13,10 @@ export function onScheme(changed: () => void): void {
 /** A few colours that tell owners apart, to people with poor colour vision too (Okabe and Ito). */
 export const DISTINCT = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#b8a800", "#7a5195"];
 
-/** One of them for a name, always the same. */
-export function colourOf(name: string): string {
-  let sum = 0;
-  for (const letter of name) sum = (sum * 31 + letter.charCodeAt(0)) % 65_521;
-  return DISTINCT[sum % DISTINCT.length]!;
+/** One of them for a tile such as "32TNM": neighbours in its zone differ. */
+export function colourOf(tile: string): string {
+  const column = tile.charCodeAt(3);
+  const row = tile.charCodeAt(4);
+  const zone = Number.parseInt(tile, 10);
+  return DISTINCT[(column + 3 * row + 5 * zone) % DISTINCT.length] ?? DISTINCT[0]!;
 }

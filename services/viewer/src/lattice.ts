@@ -109,7 +109,10 @@ export class Lattice {
     const found = await Promise.all(products.map((id) => askJson<Collection>(address(route, { item: id }), signal)));
     if (kind === "overlap") await this.#askTotal(now, bbox, signal);
     else this.#tell(kind, kind === "blocks" ? stateKey() : ownerKey(found));
-    return distinct(found.flatMap((one) => one.features));
+    return distinct(
+      found.flatMap((one) => one.features),
+      kind,
+    );
   }
 
   /** Asks what the products in view and of the period save together. */
@@ -152,12 +155,13 @@ export async function tileAt(lon: number, lat: number): Promise<string> {
 }
 
 /** Features without those that say the same of the same ground, as products of other dates do. */
-function distinct(features: readonly object[]): object[] {
+function distinct(features: readonly object[], kind: Kind): object[] {
   const found = new Map<string, object>();
   for (const feature of features) {
     const { geometry, properties } = feature as { geometry: object; properties: Record<string, unknown> };
     const { tile, state, owner } = properties;
-    found.set(JSON.stringify([geometry, tile, state, owner]), feature);
+    if (kind === "owners" && state === "empty") continue;
+    found.set(JSON.stringify(kind === "owners" ? [geometry, owner] : [geometry, tile, state]), feature);
   }
   return [...found.values()];
 }
