@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.responses import Response
 from starlette.routing import compile_path
 
@@ -26,7 +27,7 @@ class MethodsMiddleware:
     app : ASGIApp
         The application.
     api : FastAPI
-        The application whose OpenAPI document says which resources and methods there are.
+        The application whose described routes say which resources and methods there are.
     """
 
     def __init__(self, app: ASGIApp, api: FastAPI) -> None:
@@ -54,15 +55,19 @@ class MethodsMiddleware:
     def _methods(self, path: str) -> set[str] | None:
         """Return the methods of a resource, or None if there is none."""
         if not self._resources:
-            described = self.api.openapi()["paths"]
-            self._resources = [(compile_path(path)[0], _named(operations)) for path, operations in described.items()]
-            self._resources += [(compile_path(page)[0], _named({"get"})) for page in (OPENAPI_PATH, DOCS_PATH)]
+            # The document of OpenAPI says the same, but takes a second to be made: the first request would wait for it.
+            routes = [one for one in iter_route_contexts(self.api.routes) if isinstance(one.original_route, APIRoute)]
+            self._resources = [
+                (compile_path(one.path_format)[0], _named(one.methods or set()))
+                for one in routes
+                if one.include_in_schema and one.path_format is not None
+            ]
+            self._resources += [(compile_path(page)[0], _named({"GET"})) for page in (OPENAPI_PATH, DOCS_PATH)]
         found = [methods for pattern, methods in self._resources if pattern.match(path)]
         return set.union(*found) if found else None
 
 
-def _named(operations: object) -> set[str]:
-    methods = {str(name).upper() for name in operations}  # type: ignore[attr-defined]
+def _named(methods: set[str]) -> set[str]:
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
