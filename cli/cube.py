@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from abut.cube import BEYOND
-from abut.export.cube import datasets, format_of, write_cube
+from abut.export.cube import format_of, write_cube
 from abut.export.folder import require_absent
+from abut.export.rasters import datasets
 from cli.asking import asked_of, asking_options, connected
 from cli.output import bar, print_json
 

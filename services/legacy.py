@@ -16,7 +16,7 @@ from starlette.routing import Route
 from abut import __version__
 from abut.errors import BadRequestError, ProductNotFoundError
 from abut.export import export_geotiff, export_safe
-from abut.export.cube import zip_folder
+from abut.export.cube_zarr import zip_folder
 from abut.export.source import safe_layout
 from abut.messages import quoted
 from abut.product import holding

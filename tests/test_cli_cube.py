@@ -183,7 +183,7 @@ def test_what_fails_leaves_nothing(archive: str, tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("abut.export.cube._write_netcdf", full)
-    monkeypatch.setattr("abut.export.cube._write_tiff", full)
+    monkeypatch.setattr("abut.export.cube.write_tiffs", full)
     for name in ("a.nc", "a"):
         assert run(["cube", "-a", archive, *SAID, "--bands", "B01", "--out", str(tmp_path / name)]) == 2
     assert list(tmp_path.iterdir()) == []

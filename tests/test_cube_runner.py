@@ -167,7 +167,7 @@ class Gate:
 def _gate(scheduler: str, tmp_path: Path) -> Iterator[Gate]:
     def restore() -> None:
         module: Any = importlib.import_module("services.cubes.worker")
-        module.write_zarr = importlib.import_module("abut.export.cube").write_zarr
+        module.write_zarr = importlib.import_module("abut.export.cube_zarr").write_zarr
 
     gate = Gate(tmp_path)
     client_of: Any = Client  # distributed has no types

@@ -259,7 +259,7 @@ def test_files_of_cubes_say_where_their_pixels_lie(connection: Connection, tmp_p
 def test_lazy_cubes_are_written_in_pieces_of_so_many_bytes_whatever_their_width(
     connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, pieces: int
 ) -> None:
-    monkeypatch.setattr("abut.export.cube._PIECE", most)
+    monkeypatch.setattr("abut.export.cube_zarr._PIECE", most)
     lazy = cube(connection, chunks={"x": 160, "y": 160})
     assert lazy.b01.chunks == ((1, 1), (160, 160, 160, 160, 110), (20, 160, 160, 160, 89))
     told: list[tuple[int, int]] = []

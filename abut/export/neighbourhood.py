@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abut.export.cube import datasets
 from abut.export.folder import folder_name, new_folder
 from abut.export.gdal import Grid, require_pixels, require_rasterio, write_tiff
 from abut.export.geotiff import TIFF_OPTIONS, band_profile, mask_file, mask_profile
+from abut.export.rasters import datasets
 from abut.export.source import Scaling, safe_layout
 from abut.layout import BAND
 from abut.window import tile_window

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from abut import __version__
 from abut.errors import TooLargeError
-from abut.export.cube import datasets, write_cube, zip_folder
+from abut.export.cube import write_cube
+from abut.export.cube_zarr import zip_folder
+from abut.export.rasters import datasets
 from services.cubes.worker import without_paths
 
 if TYPE_CHECKING:

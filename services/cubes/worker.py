@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from abut.connection import connect
 from abut.errors import AbutError, BadRequestError
-from abut.export.cube import write_zarr
+from abut.export.cube_zarr import write_zarr
 from abut.lattice import Zone
 from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
 from services.cubes.results import open_results, remove, zarr_store
@@ -83,7 +83,7 @@ def run(task: Task) -> Outcome:
 
 
 def attempt(task: Task, done: Any = lambda *_: None) -> Outcome:
-    """Read what is asked for and write it; `done` as of `abut.export.cube.write_zarr`."""
+    """Read what is asked for and write it; `done` as of `abut.export.cube_zarr.write_zarr`."""
     try:
         cube = without_paths(read(connect(task.archive), task.ask, chunks={}))
         write_zarr(cube, zarr_store(task.results, task.key), done, scheduler="synchronous")

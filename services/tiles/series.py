@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from abut.errors import BadRequestError, TooLargeError
-from abut.export.cube import datasets
+from abut.export.rasters import datasets
 from abut.holdings import in_threads
 from abut.lattice import Bounds, Zone
 from abut.layout import BANDS
