@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -11,6 +10,7 @@ from abut import product as products
 from abut.errors import ProductNotFoundError
 from abut.messages import quoted
 from abut.tiling import ranked, tile
+from services.tiles.wish import PRODUCT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SQUARE_KILOMETRE: Final = 1_000_000
 """Square metres."""
-
-_ID: Final = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,7 @@ def live(archive: Archive, name: str) -> tuple[Product, Member, Ledger]:
     InvalidArchiveError, DigestMismatchError, MissingObjectError
         If what the archive says of it can't be read.
     """
-    if not _ID.fullmatch(name):  # a store may take it for another place, or refuse to think of it
+    if not PRODUCT.fullmatch(name):
         raise ProductNotFoundError(f"no product {quoted(name)}")
     product = archive.product(name)
     member, ledger = products.holding(archive.store, product)

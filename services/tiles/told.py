@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,10 @@ MOSAIC_SECONDS: Final = 30
 """Seconds for which they may keep what a search finds."""
 FEW: Final = 10
 """So many products are named in a header; of more, the number is."""
+LONGEST: Final = 200
+"""Characters of a reason in a header."""
+
+_UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
 class UnchangedError(Exception):
@@ -94,5 +99,5 @@ class Told:
         if self.unreadable:
             told["abut-unreadable"] = ",".join(sorted(self.unreadable)[:FEW])
         if self.reason:
-            told["abut-reason"] = self.reason
+            told["abut-reason"] = _UNPRINTABLE.sub("?", self.reason)[:LONGEST]
         return told
