@@ -49,11 +49,11 @@ class Paths:
     context: Context
     """The service."""
 
-    def item(self, request: Request, item_id: Annotated[str, Path(description="Id of a product.")]) -> Source:
+    async def item(self, request: Request, item_id: Annotated[str, Path(description="Id of a product.")]) -> Source:
         """Return one product."""
         return Source(self.context, Wish(item=item_id), request)
 
-    def mosaic(  # noqa: PLR0917 - the parameters of a search
+    async def mosaic(  # noqa: PLR0917 - the parameters of a search
         self,
         request: Request,
         datetime: Annotated[

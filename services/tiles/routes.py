@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from rio_tiler.utils import render
 from starlette.responses import Response
 
-from services.cubes.answers import TemporaryFile
+from services.cubes.answers import RefusedError, TemporaryFile
 from services.cubes.context import has
 from services.stac.render import etag
 from services.tiles.told import EmptyTileError, Told, UnchangedError
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "src_path"
 """Parameter by which titiler hands endpoints what they read."""
+
+_GONE: Final = 499
+"""Status of what a client gave up, as web servers log it; HTTP has none."""
 
 _DOWNLOADS: Final[set[Callable[..., Any]]] = set()
 
@@ -58,6 +61,10 @@ class PictureRoute(APIRoute):
             except EmptyTileError as error:
                 told.reason = str(error)
                 return await _empty(error, told)
+            except RefusedError:
+                if await request.is_disconnected():
+                    return Response(status_code=_GONE)  # nobody reads it: for the log, which calls 5xx errors
+                raise
             response.headers.update(told.headers)
             return response if told.tag or request.method != "GET" else _tagged(request, response)
 

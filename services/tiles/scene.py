@@ -72,7 +72,7 @@ class Scene:
         """
         edges = [plan.degrees for plan in self.plans]
         if not edges:
-            raise NoDataError(f"no product is found for {self.wish}")
+            raise NoDataError(f"no product is found for {self.wish.said}")
         whole = any(west > east for west, _, east, _ in edges)
         return (
             -180.0 if whole else min(edge[0] for edge in edges),
