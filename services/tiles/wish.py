@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from abut.errors import BadRequestError
+from abut.errors import BadRequestError, InvalidTileError, ProductNotFoundError
 from abut.messages import quoted
 from abut.period import Period, parse_period
 from abut.tiling import tile
@@ -17,6 +18,11 @@ by the product's cloud cover and then the latest, `given` in the order of the id
 ORDERS: Final[tuple[Order, ...]] = ("latest", "earliest", "least-cloudy", "given")
 """All of them."""
 
+PRODUCT: Final = re.compile(r"\w[\w.-]{0,199}", re.ASCII)
+"""Ids that a product can have; a store may take others for another place, or refuse to think of them."""
+
+_DATATAKE: Final = re.compile(r"\w[\w.-]{0,99}", re.ASCII)
+_TILE: Final = re.compile(r"[\w-]{5,10}", re.ASCII)
 _LONGEST: Final = 300
 """Characters of what is asked for, in a message or header."""
 
@@ -28,7 +34,10 @@ class Wish:
     Raises
     ------
     BadRequestError
-        If the order is none, or `given` comes without ids; if an item is asked for together with a search.
+        If the order is none, or `given` comes without ids; if an item is asked for together with a search; if no
+        product or datatake can have such an id.
+    ProductNotFoundError
+        If no product can have the id of the item.
     InvalidPeriodError, InvalidTileError
         If the period or a tile is none.
     """
@@ -60,7 +69,17 @@ class Wish:
         if self.item is not None:
             if self.is_search:
                 raise BadRequestError(f"item {quoted(self.item)} is asked for together with a search")
+            if not PRODUCT.fullmatch(self.item):
+                raise ProductNotFoundError(f"no product {quoted(self.item)}")
             object.__setattr__(self, "item", self.item.removesuffix(".SAFE"))
+        for name in self.ids:
+            if not PRODUCT.fullmatch(name):
+                raise BadRequestError(f"ids: {quoted(name)} is not the id of a product")
+        for name in self.tiles:
+            if not _TILE.fullmatch(name):
+                raise InvalidTileError(f"tiles: {quoted(name)} is not a tile of the Sentinel-2 grid")
+        if self.datatake is not None and not _DATATAKE.fullmatch(self.datatake):
+            raise BadRequestError(f"datatake: {quoted(self.datatake)} is not the id of a datatake")
         parse_period(self.period)
         object.__setattr__(self, "ids", tuple(dict.fromkeys(name.removesuffix(".SAFE") for name in self.ids)))
         object.__setattr__(self, "tiles", tuple(sorted({tile(name).id for name in self.tiles})))
