@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+STRIP: Final = 1 << 16
+"""Pixels that are computed at once: intermediate results are as large, and there may be many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
@@ -45,7 +48,7 @@ type Step = Number | Layer | Call
 def evaluate(
     outputs: Sequence[Sequence[Step]], data: NDArray[Any], nodata: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Compute what steps say.
+    """Compute what steps say, `STRIP` pixels at a time.
 
     Parameters
     ----------
@@ -63,15 +66,19 @@ def evaluate(
     nodata : array of bool of the same shape
         Where a layer that an output is made of has no data, or the result is not finite.
     """
-    made = np.zeros((len(outputs), *data.shape[1:]), np.float32)
+    shape = (len(outputs), *data.shape[1:])
+    flat, unknown = data.reshape(len(data), -1), nodata.reshape(len(data), -1)
+    made = np.zeros((len(outputs), flat.shape[1]), np.float32)
     missing = np.ones(made.shape, np.bool_)
     with np.errstate(all="ignore"):
         for number, steps in enumerate(outputs):
             used = sorted({step.index for step in steps if isinstance(step, Layer)})
-            values = _numbers(_computed(steps, data))
-            missing[number] = nodata[used].any(axis=0) | ~np.isfinite(values)
-            made[number] = np.where(missing[number], 0, values)
-    return made, missing
+            for first in range(0, flat.shape[1], STRIP):
+                strip = slice(first, first + STRIP)
+                values = _numbers(_computed(steps, flat[:, strip]))
+                missing[number, strip] = unknown[used, strip].any(axis=0) | ~np.isfinite(values)
+                made[number, strip] = np.where(missing[number, strip], 0, values)
+    return made.reshape(shape), missing.reshape(shape)
 
 
 def _computed(steps: Sequence[Step], data: NDArray[Any]) -> Any:

@@ -163,12 +163,16 @@ def _check_tokens(text: str) -> None:
         if found["number"] and float(found["number"]) > LARGEST:
             raise _refused(text, f"a number is more than {LARGEST:g}")
         at = found.end()
-        operations += found["operator"] is not None
+        operations += found["operator"] is not None or (found["name"] is not None and _is_called(text, at))
         depth += {"(": 1, ")": -1}.get(found[0], 0)
         if operations > OPERATIONS:
             raise _refused(text, f"has more than {OPERATIONS} operations")
         if depth > DEPTH:
             raise _refused(text, f"has more than {DEPTH} parentheses inside each other")
+
+
+def _is_called(text: str, at: int) -> bool:
+    return text[at:].lstrip().startswith("(")
 
 
 def _tree(part: str) -> ast.expr:

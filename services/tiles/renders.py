@@ -9,20 +9,20 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from color_operations import parse_operations  # type: ignore[import-untyped]  # it has no types
 from fastapi import Query
-from pydantic import BeforeValidator
 from rio_tiler.colormap import cmap, parse_color
 from rio_tiler.errors import InvalidColorFormat
 from rio_tiler.types import ColorMapType  # noqa: TC002 - FastAPI reads the annotation
 from titiler.core.dependencies import DefaultDependency
-from titiler.core.validation import validate_color_formula
 
 from abut.errors import BadRequestError
 from abut.messages import quoted
 from catalog.renders import RENDERS, SHOWN
 from services.tiles.expressions import LAYERS, parse_expression
+from services.tiles.warp import Resampling  # noqa: TC001 - FastAPI reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,8 +39,11 @@ LAYERS_LIMIT: Final = 13
 KINDS_LIMIT: Final = 1_024
 """Entries of a colour map that a request brings."""
 
-type Resampling = Literal["nearest", "bilinear", "cubic", "cubic_spline", "lanczos", "average"]
-"""How pixels are made where they are not those of a product."""
+FORMULA_LENGTH: Final = 200
+"""Characters of a formula of colours."""
+
+FORMULA_OPERATIONS: Final = 10
+"""Operations of a formula of colours: each is several passes over the picture."""
 
 RenderName = Annotated[
     str | None,
@@ -160,7 +163,6 @@ class ShowParams(DefaultDependency):
     """Range of each channel."""
     color_formula: Annotated[
         str | None,
-        BeforeValidator(validate_color_formula),
         Query(description="Operations on colours as rio-color writes them, such as `gamma RGB 1.2`"),
     ] = None
     """Operations on colours."""
@@ -179,6 +181,26 @@ class ShowParams(DefaultDependency):
     def __post_init__(self) -> None:
         """Check it, before anything is read."""
         self.as_dict()
+        if self.color_formula is not None:
+            require_formula(self.color_formula)
+
+
+def require_formula(text: str) -> None:
+    """Raise unless a text is a formula of colours, of so many operations.
+
+    Raises
+    ------
+    BadRequestError
+        If it is none, or too long.
+    """
+    if len(text) > FORMULA_LENGTH:
+        raise BadRequestError(f"color_formula: {quoted(text)} has more than {FORMULA_LENGTH} characters")
+    try:
+        count = len(parse_operations(text))
+    except (ValueError, LookupError, TypeError) as error:
+        raise BadRequestError(f"color_formula: {quoted(text)} is no operations on colours") from error
+    if count > FORMULA_OPERATIONS:
+        raise BadRequestError(f"color_formula: {quoted(text)} has {count} operations, more than {FORMULA_OPERATIONS}")
 
 
 def stretch_of(layers: Iterable[str]) -> tuple[tuple[float, float], ...]:

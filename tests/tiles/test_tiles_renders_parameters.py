@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from pystac.extensions.render import RENDERS_PROP
 from rio_tiler.colormap import cmap
 from starlette.responses import JSONResponse, Response
@@ -22,6 +23,8 @@ from services.tiles.expressions import LAYERS
 from services.tiles.legends import list_renders
 from services.tiles.renders import (
     DEFAULT,
+    FORMULA_LENGTH,
+    FORMULA_OPERATIONS,
     KINDS_LIMIT,
     DatasetParams,
     LayerParams,
@@ -29,6 +32,7 @@ from services.tiles.renders import (
     colours_of,
     stretch_of,
 )
+from services.tiles.warp import METHODS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,6 +64,7 @@ def client_fixture() -> TestClient:
         return JSONResponse(str(error), 400)
 
     app.add_exception_handler(BadRequestError, refused)
+    app.add_exception_handler(RequestValidationError, refused)
     return TestClient(app)
 
 
@@ -97,6 +102,7 @@ def test_without_a_name_or_layers_it_is_the_default_picture(client: TestClient) 
         ({"resampling": "cubic"}, {"resampling": "cubic"}),
         ({"unscale": "false"}, {"unscale": False}),
         ({"color_formula": "gamma RGB 1.2"}, {"color_formula": "gamma RGB 1.2"}),
+        ({"color_formula": ("gamma R 2 " * 10).strip()}, {"color_formula": ("gamma R 2 " * 10).strip()}),
         ({"return_mask": "false"}, {"add_mask": False}),
         ({"colormap": '{"1": "#ff0000"}'}, {"colours": ["1"]}),
         ({"colormap": '[[[0, 0.5], "#f00"], [[0.5, 1], [0, 0, 255, 9]]]'}, {"colours": 2}),
@@ -137,6 +143,14 @@ def test_colour_maps_can_be_chosen_by_name(client: TestClient) -> None:
         ({"rescale": "0,nan"}, "nan"),
         ({"rescale": "0,inf"}, "inf"),
         ({"rescale": "a,b"}, "a,b"),
+        ({"color_formula": "mud"}, "'mud'"),
+        ({"color_formula": ""}, "''"),
+        ({"color_formula": "gamma"}, "'gamma'"),
+        ({"color_formula": "gamma X 1"}, "'gamma X 1'"),
+        ({"color_formula": "gamma R red"}, "'gamma R red'"),
+        ({"color_formula": " ".join(["gamma r 1"] * (FORMULA_OPERATIONS + 1))}, "11 operations"),
+        ({"color_formula": "gamma RGB 1." + "0" * FORMULA_LENGTH}, "200 characters"),
+        ({"resampling": "lanczos"}, "lanczos"),
         ({"colormap_name": "mud"}, "mud"),
         ({"colormap": "mud"}, "mud"),
         ({"colormap": "{}"}, "{}"),
@@ -203,3 +217,10 @@ def test_legends_say_what_colours_mean() -> None:
     assert legends["cirrus"]["colours"][-1] == "#ffffff"
     assert [one["layer"] for one in legends["true-colour"]["channels"]] == ["B04", "B03", "B02"]
     assert {"value": 1, "label": "Opaque cloud", "colour": "#ffc400"} in legends["clouds"]["classes"]
+
+
+def test_the_document_names_the_methods_that_there_are(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    described = {one["name"]: one["schema"] for one in document["paths"]["/"]["get"]["parameters"]}
+    assert described["resampling"]["anyOf"][0]["$ref"] == "#/components/schemas/Resampling"
+    assert document["components"]["schemas"]["Resampling"]["enum"] == list(METHODS)
