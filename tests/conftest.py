@@ -1,7 +1,10 @@
-"""What several test modules share: real data where there is any, and SAFE products that are made once a session."""
+"""What several test modules share: real data where there is any, and SAFE products that are made once a run."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from abut.archive import create_archive
+from abut.archive import create_archive, open_archive
 from abut.testing import Scene, Swath, make_safe
 from abut.tiling import tile
 from ingest.ingest import ingest
@@ -19,6 +22,8 @@ from ingest.safe_source import safe_sources
 from ingest.settle import settle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from abut.archive import Archive
     from abut.testing.images import Alter
 
@@ -76,11 +81,24 @@ def old_scene() -> Scene:
     return Scene(swath=swath, baseline="02.04")
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Folder that the first of the processes that run tests fills, while the others wait; not to be changed."""
+    base = factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made_once"
+    shared.mkdir(exist_ok=True)
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder := shared / name).exists():
+            shutil.rmtree(unfinished := shared / f"{name}_unfinished", ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """SAFE products of the neighbours 32TMT and 32TNT, which agree on their overlap; not to be changed."""
-    folder = tmp_path_factory.mktemp("neighbours")
-    return make_safe(old_scene(), "32TMT", folder), make_safe(old_scene(), "32TNT", folder)
+    return _both(once(tmp_path_factory, "neighbours", lambda folder: _make_both(old_scene(), folder)))
 
 
 @pytest.fixture(scope="session")
@@ -93,28 +111,48 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def old_archive(neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """An archive with both neighbours, not settled; not to be changed."""
-    archive = create_archive(tmp_path_factory.mktemp("old") / "archive")
-    for path in neighbours:
-        for source in safe_sources(path):
-            ingest(archive, source)
-    return archive
+    made = once(tmp_path_factory, "old_archive", lambda folder: _fill(folder, neighbours))
+    return _own(made, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def modern_neighbours(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same neighbours as delivered today: raster masks and an offset; not to be changed."""
-    folder, scene = tmp_path_factory.mktemp("modern"), replace(old_scene(), baseline="05.11")
-    return make_safe(scene, "32TMT", folder), make_safe(scene, "32TNT", folder)
+    scene = replace(old_scene(), baseline="05.11")
+    return _both(once(tmp_path_factory, "modern_neighbours", lambda folder: _make_both(scene, folder)))
 
 
 @pytest.fixture(scope="session")
 def modern_archive(modern_neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """An archive with both, settled and purged: no block of their overlap is stored twice; not to be changed."""
-    archive = create_archive(tmp_path_factory.mktemp("modern archive") / "archive")
-    for path in modern_neighbours:
+
+    def make(folder: Path) -> None:
+        archive = _fill(folder, modern_neighbours)
+        (settled,) = settle(archive)
+        (purged,) = purge(archive, grace=timedelta(0))
+        assert purged.objects == 13 * settled.released > 0
+
+    return _own(once(tmp_path_factory, "modern_archive", make), tmp_path_factory)
+
+
+def _make_both(scene: Scene, folder: Path) -> None:
+    for name in ("32TMT", "32TNT"):
+        make_safe(scene, name, folder)
+
+
+def _both(folder: Path) -> tuple[Path, Path]:
+    (west,), (east,) = folder.glob("*_T32TMT_*.SAFE"), folder.glob("*_T32TNT_*.SAFE")
+    return west, east
+
+
+def _fill(folder: Path, products: tuple[Path, Path]) -> Archive:
+    archive = create_archive(folder)
+    for path in products:
         for source in safe_sources(path):
             ingest(archive, source)
-    (settled,) = settle(archive)
-    (purged,) = purge(archive, grace=timedelta(0))
-    assert purged.objects == 13 * settled.released > 0
     return archive
+
+
+def _own(made: Path, factory: pytest.TempPathFactory) -> Archive:
+    """A copy of this process's own: SQLite comes and goes with files beside a catalogue that somebody reads."""
+    return open_archive(shutil.copytree(made, factory.mktemp("own") / "archive"))
