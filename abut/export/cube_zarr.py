@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from abut.export.rasters import Cube
 
-_PIECE: Final = 16_000_000
+_PIECE: Final = 8_000_000
 """Bytes of a lazy cube, all variables of a group, that are read and written together, if that is more than a chunk."""
 
 
