@@ -46,11 +46,12 @@ LONGEST = (
     "test_parallel.py",
     "test_s3.py",
     "test_fuzz.py",
+    "test_service_killed.py",
     "test_serve.py",
     "test_stac_links.py",
     "test_cube_runner.py",
-    "test_service_killed.py",
     "test_legacy_http.py",
+    "test_service_workers.py",
     "test_zone_safe.py",
     "test_stock_clients.py",
 )
