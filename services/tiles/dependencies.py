@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rio_tiler.models import ImageData
+    from titiler.core.algorithm.base import BaseAlgorithm
 
 IDS: Final = 500
 """Ids and tiles of a request."""
@@ -108,7 +109,7 @@ class TileSizes(TileParams):
 
     empty: Annotated[
         Literal["none", "transparent"],
-        Query(description="What a tile without data is: no content (204), or a transparent PNG."),
+        Query(description="What a tile without data is: no content (204), or transparent, as PNG and WebP can be."),
     ] = "none"
     """What is answered where nothing is."""
 
@@ -202,9 +203,18 @@ def processing(
             raise BadRequestError(f"algorithm {algorithm} can't be used here: {_line(error)}") from error
         if not processed.array.size:
             raise BadRequestError(f"algorithm {algorithm}: nothing is left of the picture")
+        if processed.dataset_statistics is None:
+            processed.dataset_statistics = _shown(type(made))
         return processed
 
     return process
+
+
+def _shown(algorithm: type[BaseAlgorithm]) -> list[tuple[float, float]] | None:
+    """Return the range of what an algorithm computes, as it states it; requests can't change that."""
+    fields = algorithm.model_fields
+    low, high = fields["output_min"].default, fields["output_max"].default
+    return None if low is None or high is None else list(zip(low, high, strict=True))
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from titiler.core.resources.enums import ImageType
 from titiler.core.utils import render_image
 
 from abut.errors import BadRequestError
+from services.tiles.palette import indexed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,8 @@ def picture(
     Raises
     ------
     BadRequestError
-        If the image can't be shown so: too many bands, a colour map for several, a formula that fails.
+        If the image can't be shown so: too many bands, a colour map for several, a formula that fails, values whose
+        range is not known.
     """
     ranges = rescale
     if not rescale and _needs_range(image, output_format, colormap):
@@ -63,6 +65,9 @@ def picture(
         more["add_mask"] = bool(image.array.mask.any())
     try:
         with np.errstate(all="ignore"):
+            if colormap:
+                colormap = _by_table(image, colormap, ranges, color_formula)
+                ranges = color_formula = None
             content, media_type = render_image(
                 image,
                 output_format=output_format,
@@ -76,6 +81,19 @@ def picture(
         line = " ".join(str(error).split())
         raise BadRequestError(f"{image.count} bands of {image.array.dtype} can't be shown as {name}: {line}") from error
     return content, media_type
+
+
+def _by_table(
+    image: ImageData, colormap: ColorMapType, ranges: Sequence[tuple[float, float]] | None, formula: str | None
+) -> ColorMapType:
+    """Make values places in a table of colours, and return it; ranges and formula come first, as titiler has it."""
+    if ranges:
+        image.rescale(ranges)
+    if formula:
+        image.apply_color_formula(formula)
+    places, table = indexed(image.array.data, colormap)
+    image.array = np.ma.MaskedArray(places, mask=image.array.mask)
+    return table
 
 
 def _needs_range(image: ImageData, output_format: ImageType | None, colormap: ColorMapType | None) -> bool:
@@ -96,9 +114,10 @@ def _with_nodata(image: ImageData) -> dict[str, Any]:
 
 
 def _range(image: ImageData) -> tuple[float, float]:
-    """Return the range of DN that is shown where none is named, or of what was computed: all of it."""
+    """Return the range of DN that is shown where none is named; what was computed has none.
+
+    That of its own values would be another in each map tile.
+    """
     if image.array.dtype == np.uint16:
         return 0.0, 5_000.0
-    values = image.array.compressed()
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    return (low, high) if low < high else (low, low + 1)
+    raise BadRequestError(f"rescale: what is computed has no range of its own ({image.array.dtype}); give rescale")

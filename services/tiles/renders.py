@@ -36,8 +36,14 @@ DEFAULT: Final = "true-colour"
 LAYERS_LIMIT: Final = 13
 """Layers of a request."""
 
-KINDS_LIMIT: Final = 1_024
-"""Entries of a colour map that a request brings."""
+KINDS_LIMIT: Final = 256
+"""Values of a colour map that a request brings."""
+
+INTERVALS_LIMIT: Final = 64
+"""Intervals of one."""
+
+LARGEST_KIND: Final = 2**31 - 1
+"""Largest value of a colour map, and least but for its sign."""
 
 FORMULA_LENGTH: Final = 200
 """Characters of a formula of colours."""
@@ -265,13 +271,31 @@ def parse_colormap(text: str) -> ColorMapType:
     """
     try:
         found = json.loads(text)
-        if not isinstance(found, dict | list) or not 1 <= len(found) <= KINDS_LIMIT:
-            raise ValueError(f"not 1 to {KINDS_LIMIT} colours")
-        if isinstance(found, dict):
-            return {int(value): _colour(colour) for value, colour in found.items()}
-        return [((float(low), float(high)), _colour(colour)) for (low, high), colour in found]
-    except (ValueError, TypeError, RecursionError, InvalidColorFormat) as error:
+        if not isinstance(found, dict | list):
+            raise TypeError("no object or array")
+        made: ColorMapType = (
+            {_value(value): _colour(colour) for value, colour in found.items()}
+            if isinstance(found, dict)
+            else [(_interval(*interval), _colour(colour)) for interval, colour in found]
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError, InvalidColorFormat) as error:
         raise BadRequestError(f"colormap: {quoted(text)} is no colours by value") from error
+    most = KINDS_LIMIT if isinstance(found, dict) else INTERVALS_LIMIT
+    if not 1 <= len(found) <= most:
+        raise BadRequestError(f"colormap: {quoted(text)} has {len(found)} colours, not 1 to {most}")
+    return made
+
+
+def _value(text: str) -> int:
+    if abs(value := int(text)) > LARGEST_KIND:
+        raise ValueError("a large number")
+    return value
+
+
+def _interval(low: Any, high: Any) -> tuple[float, float]:
+    if not float(low) < float(high):
+        raise ValueError("not low < high")
+    return float(low), float(high)
 
 
 def _colour(text: Any) -> tuple[int, int, int, int]:

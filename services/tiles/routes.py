@@ -98,18 +98,20 @@ def _work(endpoint: Callable[..., Any], given: dict[str, Any], stop: Stop) -> An
 
 
 async def _empty(error: EmptyTileError, told: Told) -> Response:
-    if not error.transparent:
+    given = told.request
+    form = given.path_params.get("format") or given.query_params.get("format") or "png"
+    if not error.transparent or form not in ("png", "webp"):
         return Response(status_code=204, headers=told.headers)
-    content = await anyio.to_thread.run_sync(_transparent, error.size)
-    return Response(content, headers=told.headers, media_type="image/png")
+    content = await anyio.to_thread.run_sync(_transparent, error.size, form.upper())
+    return Response(content, headers=told.headers, media_type=f"image/{form}")
 
 
-def _transparent(size: tuple[int, int]) -> bytes:
-    """Return a PNG of transparent pixels."""
+def _transparent(size: tuple[int, int], driver: str) -> bytes:
+    """Return a picture of transparent pixels."""
     import numpy as np  # noqa: PLC0415 - of no use to the rest
 
-    nothing = np.zeros((1, size[1], size[0]), np.uint8)
-    content: bytes = render(nothing, nothing[0], img_format="PNG")
+    nothing = np.zeros((3 if driver == "WEBP" else 1, size[1], size[0]), np.uint8)
+    content: bytes = render(nothing, nothing[0], img_format=driver)
     return content
 
 

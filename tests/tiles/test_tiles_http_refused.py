@@ -1,12 +1,15 @@
-"""What no product, tile or datatake can be called is refused before anything looks for it; answers are in ASCII."""
+"""What nothing can be called is refused before anything looks for it; what there is not is told in a fitting form."""
 
 from __future__ import annotations
 
+import io
 import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from services.tiles.told import Told
 from tests.tiles.pictures import FOUR, archive_of
@@ -76,3 +79,42 @@ def test_why_there_is_nothing_is_said_in_the_words_of_the_url(client: TestClient
 def test_any_reason_fits_into_a_header() -> None:
     told = Told(cast("Any", SimpleNamespace()), reason="no data\r\n\u20ac" + LONG)
     assert told.headers["abut-reason"] == "no data???" + "a" * 190
+
+
+FAR = "/mosaic/tiles/WebMercatorQuad/10/0/0"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"), [(FAR, "image/png"), (f"{FAR}.png", "image/png"), (f"{FAR}.webp", "image/webp")]
+)
+def test_an_empty_tile_is_transparent_in_the_format_that_is_asked_for(client: TestClient, path: str, kind: str) -> None:
+    answer = client.get(path, params={**BAND, "empty": "transparent"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+    shown = Image.open(io.BytesIO(answer.content))
+    assert (shown.size, shown.get_format_mimetype()) == ((256, 256), kind)
+    assert not np.asarray(shown.convert("RGBA"))[:, :, 3].any()
+
+
+@pytest.mark.parametrize("form", ["npy", "tif", "jpg", "jp2"])
+def test_an_empty_tile_is_none_in_formats_that_are_never_transparent(client: TestClient, form: str) -> None:
+    answer = client.get(f"{FAR}.{form}", params={**BAND, "empty": "transparent"})
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_what_an_algorithm_computes_has_one_range_in_all_tiles(client: TestClient) -> None:
+    asked = {"bands": "B01,B09", "algorithm": "normalizedIndex"}
+    shown = client.get(MOSAIC_TILE, params=asked)
+    assert shown.status_code == 200
+    assert shown.content == client.get(MOSAIC_TILE, params={**asked, "rescale": "-1,1"}).content
+    tampered = client.get(MOSAIC_TILE, params={**asked, "algorithm_params": '{"output_min": [-9], "output_max": [9]}'})
+    assert tampered.content == shown.content
+
+
+@pytest.mark.parametrize("algorithm", ["sum", "mean", "std"])
+def test_what_has_no_range_needs_one(client: TestClient, algorithm: str) -> None:
+    asked = {"bands": "B01,B09", "algorithm": algorithm}
+    refused = client.get(MOSAIC_TILE, params=asked)
+    assert refused.status_code == 400
+    assert "give rescale" in refused.json()["description"]
+    assert client.get(MOSAIC_TILE, params={**asked, "rescale": "0,1"}).status_code == 200
+    assert client.get(f"/mosaic/tiles/{TILE}.tif", params=asked).status_code == 200
