@@ -50,11 +50,11 @@ class Paths:
     context: Context
     """The service."""
 
-    async def item(self, request: Request, item_id: Annotated[str, Path(description="Id of a product.")]) -> Source:
+    def item(self, request: Request, item_id: Annotated[str, Path(description="Id of a product.")]) -> Source:
         """Return one product."""
         return Source(self.context, Wish(item=item_id), request)
 
-    async def mosaic(  # noqa: PLR0917 - the parameters of a search
+    def mosaic(  # noqa: PLR0917 - the parameters of a search
         self,
         request: Request,
         datetime: Annotated[
