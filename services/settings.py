@@ -120,16 +120,22 @@ class Settings(BaseSettings):
     """Pictures that each process makes at once."""
     tile_waiting: int = Field(256, ge=0, le=10_000)
     """Requests that may wait for that; further ones are told to come back."""
+    tile_crop_threads: int = Field(2, ge=1, le=64)
+    """Crops, previews, statistics and series that each process makes at once, beside map tiles."""
+    tile_requests_per_client: int = Field(64, ge=1)
+    """Requests of one address that may be answered or wait."""
     tile_seconds: float = Field(30, gt=0)
     """How long a picture may take, waiting included."""
     tile_cache_bytes: int = Field(512_000_000, ge=0)
     """Decoded blocks that each process keeps, in bytes."""
     tile_objects: int = Field(2_000, ge=1, le=100_000)
     """Objects that one picture may be made of; a tile that needs more is empty, and says so."""
-    tile_pixels: int = Field(16_777_216, ge=1)
+    tile_pixels: int = Field(4_194_304, ge=1)
     """Pixels of the largest picture."""
-    tile_values: int = Field(64_000_000, ge=1)
+    tile_values: int = Field(6_000_000, ge=1)
     """Pixels times bands and flags of the largest picture."""
+    tile_values_at_once: int = Field(12_000_000, ge=1)
+    """The same of all pictures that each process makes at once; further ones wait."""
     tile_grid_bytes: int = Field(1_500_000_000, ge=1)
     """Largest file of native pixels around a tile (`/tiles/grid`), in bytes of its pixels."""
     tile_grid_threads: int = Field(1, ge=1, le=64)

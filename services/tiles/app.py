@@ -25,6 +25,7 @@ from services.stac.methods import MethodsMiddleware
 from services.stac.render import json_answer
 from services.stac.urls import base_url
 from services.tiles.answers import add_handlers
+from services.tiles.budget import Budget
 from services.tiles.checks import check
 from services.tiles.document import described
 from services.tiles.faces import face_routes
@@ -63,22 +64,13 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     backend = backend_of(archive.catalogue_url)
     search = CatalogueSearch(backend)
     limits = Limits(cache_bytes=settings.tile_cache_bytes, objects=settings.tile_objects, pixels=settings.tile_values)
-    workshop = Workshop(
-        threads=settings.tile_threads,
-        waiting=settings.tile_waiting,
-        per_user=settings.tile_threads + settings.tile_waiting,
-        seconds=settings.tile_seconds,
-        hint="ask for less",
-    )
-    downloads = Workshop(
-        threads=settings.tile_grid_threads,
-        waiting=settings.tile_waiting,
-        per_user=settings.tile_grid_threads + settings.tile_waiting,
-        seconds=settings.cube_seconds,
-        hint="ask for less",
-    )
+    workshop = _workshop(settings, settings.tile_threads, settings.tile_seconds)
+    crops = _workshop(settings, settings.tile_crop_threads, settings.tile_seconds)
+    downloads = _workshop(settings, settings.tile_grid_threads, settings.cube_seconds)
+    budget = Budget(max(settings.tile_values_at_once, 2 * settings.tile_values))
     scenes = Scenes(archive, limits=limits, find=search.ids)
-    context = Context(archive, Connection(archive, ArchiveFinder()), scenes, workshop, downloads, search.ids, settings)
+    connection = Connection(archive, ArchiveFinder())
+    context = Context(archive, connection, scenes, workshop, crops, downloads, search.ids, settings, budget)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:
@@ -88,8 +80,8 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
                 yield
             finally:
                 search.end()
-                workshop.close()
-                downloads.close()
+                for one in (workshop, crops, downloads):
+                    one.close()
 
     app = FastAPI(
         title="Abut: map tiles",
@@ -112,6 +104,16 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     add_handlers(app)
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI documents it
     return app
+
+
+def _workshop(settings: Settings, threads: int, seconds: float) -> Workshop:
+    return Workshop(
+        threads=threads,
+        waiting=settings.tile_waiting,
+        per_user=settings.tile_requests_per_client,
+        seconds=seconds,
+        hint="ask for less",
+    )
 
 
 def _add_documents(app: FastAPI) -> None:

@@ -140,6 +140,7 @@ def _paste_blocks(made: Mosaic, objects: Objects, tally: Tally) -> None:
             return
         tally.add(len(asked))
         for some in batched(asked, _BATCH):
+            tally.stop.check()
             wants = [_block_want(made, place.parts[depth], made.bands[band]) for place, band in some]
             for (place, band), found in zip(some, objects.get(wants), strict=True):
                 if _paste_block(made, place, place.parts[depth], band, found):

@@ -44,7 +44,7 @@ class PictureRoute(APIRoute):
     """A route whose endpoint reads pixels: it runs in the workshop, and its answer gets headers."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
-        super().__init__(path, _aside(endpoint), **more)
+        super().__init__(path, _aside(endpoint, is_tile="{tileMatrixSetId}" in path or "WMTS" in path), **more)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
@@ -71,7 +71,7 @@ class PictureRoute(APIRoute):
         return answered
 
 
-def _aside(endpoint: Callable[..., Any]) -> Callable[..., Any]:
+def _aside(endpoint: Callable[..., Any], *, is_tile: bool) -> Callable[..., Any]:
     """Return an endpoint that does its work in the workshop of what it reads."""
     if inspect.iscoroutinefunction(endpoint) or SOURCE not in inspect.signature(endpoint).parameters:
         return endpoint
@@ -80,10 +80,16 @@ def _aside(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     async def run(**given: Any) -> Any:
         source: Source = given[SOURCE]
         context = source.context
-        workshop = context.downloads if endpoint in _DOWNLOADS else context.workshop
-        return await workshop.run(source.request, "", partial(_work, endpoint, given), _discard)
+        workshop = context.downloads if endpoint in _DOWNLOADS else context.workshop if is_tile else context.crops
+        source.is_tile = is_tile
+        return await workshop.run(source.request, client_of(source.request), partial(_work, endpoint, given), _discard)
 
     return run
+
+
+def client_of(request: Request) -> str:
+    """Return the address that a request came from, as trusted proxies say it."""
+    return request.client.host if request.client else ""
 
 
 def _discard(made: Any) -> None:
@@ -93,8 +99,12 @@ def _discard(made: Any) -> None:
 
 
 def _work(endpoint: Callable[..., Any], given: dict[str, Any], stop: Stop) -> Any:
-    given[SOURCE].stop = stop
-    return endpoint(**given)
+    source: Source = given[SOURCE]
+    source.stop = stop
+    try:
+        return endpoint(**given)
+    finally:
+        source.end()
 
 
 async def _empty(error: EmptyTileError, told: Told) -> Response:

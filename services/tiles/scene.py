@@ -10,6 +10,7 @@ import numpy as np
 
 from abut.errors import BadRequestError, NoDataError
 from abut.messages import quoted
+from services.cubes.execution import Stop
 from services.tiles.canvas import Canvas, distance_to
 from services.tiles.errors import TooWideError, UnreadableError
 from services.tiles.flags import flags_of
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = b"abut tiles 1"
 """Begins what an ETag is the digest of; another one where the same objects give other pixels."""
-_LARGEST: Final = 4
-"""How many times as many pixels as a picture may have may be read of a zone for it."""
+_LARGEST: Final = 2
+"""How many times as many values as a picture may have may be read of a zone for it."""
 
 
 class _StaleError(Exception):
@@ -92,7 +93,13 @@ class Scene:
         return tuple(sorted((slot for plan in self.plans for slot in plan.slots), key=lambda slot: slot.time))
 
     def read(
-        self, frame: Frame, layers: Sequence[str], *, resampling: Resampling = "nearest", unscale: bool = True
+        self,
+        frame: Frame,
+        layers: Sequence[str],
+        *,
+        resampling: Resampling = "nearest",
+        unscale: bool = True,
+        stop: Stop | None = None,
     ) -> Pixels:
         """Return pixels.
 
@@ -106,6 +113,8 @@ class Scene:
             How bands are resampled; flags take the nearest pixel. A frame on the zone's own pixels is not resampled.
         unscale : bool
             Reflectance, (DN + offset) / quantification value, with each product's own offset; else DN.
+        stop : Stop, optional
+            Ends it early.
 
         Returns
         -------
@@ -131,7 +140,7 @@ class Scene:
         self._require_small(frame, len(asked))
         canvas = Canvas(frame, asked, unscale)
         places = places_of(frame)
-        tally = Tally(self.scenes.limits.objects)
+        tally = Tally(self.scenes.limits.objects, stop=stop or Stop())
         plans = self._under(places)
         for plan in plans:
             distance = distance_to(places, plan.zone) if len(plans) > 1 else None
@@ -242,6 +251,7 @@ class Scene:
             self._note(plan, made, canvas)
             ready.append((made, masks, mine, native))
         for made, masks, mine, native in ready:
+            tally.stop.check()
             columns, rows = at[0] / made.window.level.metres, (plan.zone.equator - at[1]) / made.window.level.metres
             columns -= made.window.left
             rows -= made.window.top

@@ -39,7 +39,7 @@ class Limits:
     """Plans of zones that are kept, about."""
     objects: int = 2_000
     """Objects of the archive that one picture may need."""
-    pixels: int = 64_000_000
+    pixels: int = 6_000_000
     """Values (pixels times layers) that one picture may have."""
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from abut.connection import Connection
     from services.cubes.execution import Workshop
     from services.settings import Settings
+    from services.tiles.budget import Budget
     from services.tiles.frame import Frame, Pixels
     from services.tiles.scene import Scene
     from services.tiles.scenes import Scenes
@@ -37,12 +38,16 @@ class Context:
     """What is open."""
     workshop: Workshop
     """Where pictures are made while their requests wait."""
+    crops: Workshop
+    """The same for what is no map tile, so that tiles never wait for it."""
     downloads: Workshop
     """Where files of native pixels are made, which takes longer."""
     find: Callable[[str], frozenset[str]]
     """Returns the ids of all products that canonical CQL2-JSON means."""
     settings: Settings
     """What the operator decided."""
+    budget: Budget
+    """How many values pictures may have in memory."""
 
 
 def options_of(context: Context, wish: Wish) -> Options:
@@ -73,6 +78,10 @@ class Source:
     """The request."""
     stop: Stop = field(default_factory=Stop)
     """Tells the work to end, when nobody waits for it any longer."""
+    is_tile: bool = False
+    """Whether it is a map tile: others leave a quarter of the budget to these."""
+    taken: int = 0
+    """Values of the budget that it has."""
 
     def __post_init__(self) -> None:
         self.told.seconds = ITEM_SECONDS if self.wish.item else MOSAIC_SECONDS
@@ -99,7 +108,20 @@ class Source:
         """
         self.stop.check()
         self.told.of([scene.etag(frame, layers)])
-        pixels = scene.read(frame, layers, **how)  # type: ignore[arg-type]  # checked by `services.tiles.renders`
+        self._take(frame.width * frame.height * len(layers))
+        pixels = scene.read(frame, layers, stop=self.stop, **how)  # type: ignore[arg-type]  # by `services.tiles.renders`
+        self.stop.check()  # before it is rendered
         self.told.products.update(pixels.products)
         self.told.unreadable.update(pixels.unreadable)
         return pixels
+
+    def end(self) -> None:
+        """Give back what was taken of the budget."""
+        self.context.budget.give(self.taken)
+        self.taken = 0
+
+    def _take(self, values: int) -> None:
+        self.end()  # of several pictures of a request one is made at once, and who waits holds nothing
+        budget = self.context.budget
+        budget.take(values, self.stop, most=None if self.is_tile else budget.values - budget.values // 4)
+        self.taken = values

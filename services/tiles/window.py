@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from abut.lattice import Block
+from services.cubes.execution import Stop
 from services.tiles.errors import TooWideError
 
 if TYPE_CHECKING:
@@ -60,9 +61,12 @@ class Tally:
     """Objects that it may need."""
     objects: int = 0
     """Objects that it needed."""
+    stop: Stop = field(default_factory=Stop)
+    """Tells the picture to end, when nobody waits for it any longer."""
 
     def add(self, objects: int) -> None:
-        """Count objects; TooWideError if they are too many."""
+        """Count objects; TooWideError if they are too many, StoppedError if nobody waits any longer."""
+        self.stop.check()
         self.require(objects)
         self.objects += objects
 
