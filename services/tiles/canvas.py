@@ -154,7 +154,7 @@ class Canvas:
 def distance_to(places: Places, zone: Zone) -> NDArray[np.float64]:
     """Return how far pixels are from a zone, in degrees of longitude, never equal for two zones.
 
-    The zone of the frame's own coordinate system, if it is one, comes first everywhere.
+    The zone of the frame's own coordinate system, if it is one, comes first everywhere, else each pixel's own.
     """
     if places.frame.zone == zone:
         return np.full((places.frame.height, places.frame.width), -1.0)
@@ -162,14 +162,21 @@ def distance_to(places: Places, zone: Zone) -> NDArray[np.float64]:
     found[np.isnan(found)] = 360.0
     south = places.spread(places.lat) < 0
     found += _HEMISPHERE * (south != (zone.epsg > 32_700)) + 1e-12 * (zone.epsg - 32_600)
+    found[_is_own(places, zone)] -= 360.0
     return found
 
 
 def _is_own(places: Places, zone: Zone) -> NDArray[np.bool_]:
-    """Return which pixels are in a zone of their own: the frame's, or the one whose meridian is nearest."""
-    shape = places.frame.height, places.frame.width
+    """Return which pixels are in a zone of their own: the frame's, or that of their longitude as UTM has it.
+
+    As in UTM, zone 32 is wider in south-west Norway, and around Svalbard there are zones 31, 33, 35 and 37 only.
+    """
     if places.frame.zone is not None:
-        return np.full(shape, places.frame.zone == zone)
-    lat, apart = places.spread(places.lat), np.abs(places.spread(places.apart(zone)))
-    svalbard = (lat >= 72) & (zone.number in (31, 33, 35, 37))
-    return np.asarray((apart <= np.where(svalbard, 6, 3)) & ((lat < 0) == (zone.epsg > 32_700)))
+        return np.full((places.frame.height, places.frame.width), places.frame.zone == zone)
+    lat, apart = places.spread(places.lat), places.spread(places.apart(zone))
+    lon = (zone.number * 6 - 183 + apart + 180) % 360 - 180
+    number = np.clip(np.floor((lon + 180) / 6) + 1, 1, 60)
+    number[(lat >= 56) & (lat < 64) & (lon >= 3) & (lon < 12)] = 32
+    svalbard = (lat >= 72) & (lon >= 0) & (lon < 42)
+    number[svalbard] = 31 + 2 * np.searchsorted([9, 21, 33], lon[svalbard], side="right")
+    return np.asarray((number == zone.number) & ((lat < 0) == (zone.epsg > 32_700)))
