@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -35,11 +35,17 @@ if TYPE_CHECKING:
     from abut.holders import HeldBlock
     from abut.holdings import Held
     from abut.lattice import Block, Zone
-    from abut.strips import Layer
+    from abut.strips import Layer, Strip
     from abut.view import View
     from services.tiles.wish import Wish
 
     type Rank = Callable[[str, Layer], tuple[float, ...]]
+
+
+_CLOUDS: Final[dict[tuple[str, str], float]] = {}
+"""Cloud cover by archive and store of a product."""
+_CLOUDS_LIMIT: Final = 200_000
+"""So many are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +80,29 @@ class ZonePlan:
     """West, south, east and north of all products; west is more than east across the antimeridian."""
     made: float
     """When planning began, on the monotonic clock."""
-    view: View = field(compare=False, repr=False)
-    """The plan of the archive."""
+    steps: tuple[tuple[View, int], ...] = field(compare=False, repr=False)
+    """Plans of the archive and steps of theirs, the one that is shown first, first."""
     offsets: Mapping[str, tuple[int, ...]] = field(compare=False, repr=False)
     """Offsets in DN that the products have, by band, the least first."""
     _hulls: NDArray[np.int64] = field(compare=False, repr=False)
     _rank: Rank | None = field(compare=False, repr=False)
-    _order: tuple[int, ...] = field(repr=False)
     _parts: dict[Block, tuple[HeldBlock, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def slots(self) -> tuple[Slot, ...]:
         """Steps in time."""
-        return self.view.slots
+        return tuple(view.slots[step] for view, step in self.steps)
 
     @property
     def size(self) -> int:
         """How much is kept: about bytes."""
-        return 10_000 + 8 * len(self.blocks) * len(self.view.slots) + 2_000 * len(self.overlays)
+        return 10_000 + 8 * len(self.blocks) * len(self.steps) + 2_000 * len(self.overlays)
 
     def parts(self, block: Block) -> tuple[HeldBlock, ...]:
         """Return whose objects show a block at all steps, the one that is shown first, first."""
         found = self._parts.get(block)
         if found is None:
-            some = [part for slot in self._order for part in self.view.parts(slot, block)]
+            some = [part for view, step in self.steps for part in view.parts(step, block)]
             rank = self._rank
             if rank is not None:
                 some.sort(key=lambda part: rank(part.whose, part.holder.layer))
@@ -143,46 +148,97 @@ def plan_zone(archive: Archive, finder: Finder, wish: Wish, wanted: Filter, zone
     """
     made = time.monotonic()
     everything = finder.find(archive, Query(zone_blocks(zone).bounds, wish.time, wanted))
-    found, _ = one_version(everything, product=wish.item)
-    if not found:
+    versions = _versions(everything, wish)
+    if not versions:
         return None
-    try:
-        view = _view(archive, wish, found)
-        broken: list[Held] = []
-    except MissingObjectError:
-        if wish.item is not None:
-            raise
-        found, broken = _without_broken(archive, wish, found)
-        if not found:
-            return None
-        view = _view(archive, wish, found)
-    if not view.slots:
+    window = _window([one for some in versions for one in some])
+    broken: list[Held] = []
+    shown: list[tuple[int, View, int, list[Overlay]]] = []
+    for age, found in enumerate(versions):
+        view, whole = _readable(archive, wish, found, window, broken)
+        if view is not None:
+            shown += [(age, view, step, some) for step, some in enumerate(_overlays(view, whole))]
+    if not shown:
         return None
-    overlays = _overlays(view, found)
-    rank = _rank_of(archive, wish, overlays)
-    order = tuple(range(len(view.slots)))
-    steps = order if wish.order == "earliest" else order[::-1]
-    listed = [one for step in steps for one in overlays[step]]
+    # those of one time are versions of each other, of which the newer one comes first whatever the order
+    latest, way = wish.order != "earliest", -1 if wish.order != "earliest" else 1
+    shown.sort(key=lambda one: (one[1].slots[one[2]].time, way * one[0], one[2]), reverse=latest)
+    listed = [one for *_, some in shown for one in some]
+    rank = _rank_of(archive, wish, listed)
     if rank is not None:
         listed.sort(key=lambda one: rank(one.product, one.layer))
     lost = tuple((one.product, one.tile.footprint) for one in broken)
     return ZonePlan(
         zone=zone,
-        blocks=view.blocks,
+        blocks=shown[0][1].blocks,
         overlays=tuple(listed),
         broken=lost,
         degrees=_degrees(listed),
         made=made,
-        view=view,
+        steps=tuple((view, step) for _, view, step, _ in shown),
         offsets=_offsets(listed),
         _hulls=np.array([(one.hull.p0, one.hull.q0, one.hull.p1, one.hull.q1) for one in listed]).T,
         _rank=rank,
-        _order=steps,
     )
 
 
-def _view(archive: Archive, wish: Wish, found: Sequence[Found]) -> View:
-    window = _around([hull_of(held.tile) for one in found for held in one.chosen])
+def _versions(everything: Sequence[Found], wish: Wish) -> list[list[Found]]:
+    """Return what was found by rank of version: the newest of each strip, then what tiles only older ones have.
+
+    A version is shown whole before the next one, so versions are never mixed where a newer one has the tile. Of ids in
+    their given order all are shown.
+    """
+    rest, ranked = list(everything), []
+    seen: dict[Strip, set[str]] = {}
+    while rest:
+        found, _ = one_version(rest, product=wish.item)
+        if not found:
+            break
+        ranked.append(found)
+        if wish.item is not None:
+            break
+        by_name = wish.order == "given"
+        for one in found:
+            seen.setdefault(one.layer.strip, set()).update(
+                held.product if by_name else held.tile.id for held in one.chosen
+            )
+        kept = (
+            replace(
+                one,
+                chosen=tuple(
+                    held
+                    for held in one.chosen
+                    if (held.product if by_name else held.tile.id) not in seen.get(one.layer.strip, ())
+                ),
+            )
+            for one in rest
+        )
+        rest = [one for one in kept if one.chosen]
+    return ranked
+
+
+def _readable(
+    archive: Archive, wish: Wish, found: list[Found], window: Bounds, broken: list[Held]
+) -> tuple[View | None, list[Found]]:
+    """Return the plan of what was found without broken products, which are noted, and what it is of."""
+    try:
+        view = _view(archive, wish, found, window)
+    except MissingObjectError:
+        if wish.item is not None:
+            raise
+        found, lost = _without_broken(archive, wish, found, window)
+        broken += lost
+        if not found:
+            return None, found
+        view = _view(archive, wish, found, window)
+    return view if view.slots else None, found
+
+
+def _window(found: Sequence[Found]) -> Bounds:
+    return _around([hull_of(held.tile) for one in found for held in one.chosen])
+
+
+def _view(archive: Archive, wish: Wish, found: Sequence[Found], window: Bounds) -> View:
     return select(archive, Foreseen({window: tuple(found)}), window, wish.time, product=wish.item)
 
 
@@ -197,7 +253,9 @@ def _around(hulls: Iterable[BlockRange]) -> Bounds:
     )
 
 
-def _without_broken(archive: Archive, wish: Wish, found: Sequence[Found]) -> tuple[list[Found], list[Held]]:
+def _without_broken(
+    archive: Archive, wish: Wish, found: Sequence[Found], window: Bounds
+) -> tuple[list[Found], list[Held]]:
     """Return what was found without the products whose blocks their holders have no more, and those products."""
     kept: list[Found] = []
     broken: list[Held] = []
@@ -205,7 +263,7 @@ def _without_broken(archive: Archive, wish: Wish, found: Sequence[Found]) -> tup
         whole = []
         for held in one.chosen:
             try:
-                _view(archive, wish, [replace(one, chosen=(held,))])
+                _view(archive, wish, [replace(one, chosen=(held,))], window)
             except MissingObjectError:
                 broken.append(held)
             else:
@@ -241,26 +299,37 @@ def _offsets(overlays: Iterable[Overlay]) -> dict[str, tuple[int, ...]]:
     return {band: tuple(sorted(some)) for band, some in found.items()}
 
 
-def _rank_of(archive: Archive, wish: Wish, overlays: Sequence[Sequence[Overlay]]) -> Rank | None:
+def _rank_of(archive: Archive, wish: Wish, overlays: Sequence[Overlay]) -> Rank | None:
     """Return what comes before time in the order of products, if anything does."""
     if wish.order == "given":
         place = {name: float(number) for number, name in enumerate(wish.ids)}
         return lambda product, _: (place[product],)
     if wish.order == "least-cloudy":
-        clouds = _clouds(archive, [one.product for some in overlays for one in some])
+        clouds = _clouds(archive, overlays)
         return lambda product, _: (clouds[product],)
     return None
 
 
-def _clouds(archive: Archive, products: Sequence[str]) -> Mapping[str, float]:
-    """Return the cloud cover of products in percent; 101 of one that states none."""
+def _clouds(archive: Archive, overlays: Sequence[Overlay]) -> Mapping[str, float]:
+    """Return the cloud cover of products in percent; 101 of one that states none.
 
-    def cloud(product: str) -> float:
-        item = read_item(archive.store, product)
-        cover = None if item is None else item["properties"].get("eo:cloud_cover")
-        return 101.0 if cover is None else float(cover)
+    It never changes while a product's store is the same, so it is read once.
+    """
+    keys = {one.product: (archive.store.url, one.folder) for one in overlays}
+    found = {product: _CLOUDS[key] for product, key in keys.items() if key in _CLOUDS}
+    unknown = [product for product in keys if product not in found]
+    covers = in_threads(archive.store, lambda product: _cloud(archive, product), unknown)
+    found |= zip(unknown, covers, strict=True)
+    if len(_CLOUDS) + len(unknown) > _CLOUDS_LIMIT:
+        _CLOUDS.clear()
+    _CLOUDS.update((keys[product], found[product]) for product in unknown[:_CLOUDS_LIMIT])
+    return found
 
-    return dict(zip(products, in_threads(archive.store, cloud, products), strict=True))
+
+def _cloud(archive: Archive, product: str) -> float:
+    item = read_item(archive.store, product)
+    cover = None if item is None else item["properties"].get("eo:cloud_cover")
+    return 101.0 if cover is None else float(cover)
 
 
 def _degrees(overlays: Sequence[Overlay]) -> tuple[float, float, float, float]:

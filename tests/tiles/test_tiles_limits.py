@@ -99,9 +99,12 @@ def test_what_pictures_took_is_given_back_whatever_they_become(
     monkeypatch.setattr("services.tiles.app.Budget", remember)
     taken: list[int] = []
     take = Budget.take
-    monkeypatch.setattr(
-        Budget, "take", lambda self, n, stop, most=None: (taken.append(n), take(self, n, stop, most=most))
-    )
+
+    def noted(self: Budget, values: int, stop: Stop, *, most: int | None = None) -> None:
+        taken.append(values)
+        take(self, values, stop, most=most)
+
+    monkeypatch.setattr(Budget, "take", noted)
     with tiles(archive) as client:
         assert client.get(f"/mosaic/tiles/{TILE}.png", params=BAND).status_code == 200
         assert client.get("/mosaic/preview.jp2?max_size=16", params={"bands": "B01,B09"}).status_code in (200, 400)

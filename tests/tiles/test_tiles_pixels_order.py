@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from abut.errors import BadRequestError, InvalidPeriodError, InvalidTileError, MixedBaselinesError, ProductNotFoundError
+from abut.newcomers import read_item
 from ingest.purge import purge
 from ingest.settle import settle
 from services.tiles.scenes import Scenes
 from services.tiles.wish import Wish
+from tests.shots import Shot
 from tests.tiles.pictures import archive_of, assert_shows, dates, frame_of, shown, tile_at
 from tests.toy import CORNER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from abut.archive import Archive
+    from abut.store import Store
     from services.tiles.wish import Order
-    from tests.shots import Shot
 
 NEWEST, LATER, FIRST = dates()
 WEST = replace(CORNER, right=CORNER.right - 15_000)
@@ -151,3 +155,40 @@ def test_a_search_that_finds_nothing_shows_nothing(dated: Archive) -> None:
     assert not found.data.any()
     assert found.products == found.unreadable == ()
     assert np.shape(found.data) == (2, 640, 640)
+
+
+WEST_OLD = Shot("32TNP", baseline="03.01", offset=0)
+EAST_NEW = Shot("32TPP")
+BOTH_NEW = Shot("32TNP", added={"B01": 300})
+
+
+@pytest.mark.parametrize(("zoom", "reduction"), [(10, 1), (8, 4)])
+def test_a_datatake_in_two_baselines_loses_no_ground(tmp_path: Path, zoom: int, reduction: int) -> None:
+    archive = archive_of(tmp_path / "archive", WEST_OLD, EAST_NEW)
+    frame = tile_at(zoom, 10.28, 44.33)
+    assert_shows(shown(archive, frame), [[EAST_NEW], [WEST_OLD]], frame, reduction)
+
+
+def test_of_a_tile_in_two_baselines_the_newer_one_is_shown_unless_an_order_is_given(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path / "archive", WEST_OLD, BOTH_NEW)
+    frame = tile_at(10, 10.28, 44.33)
+    for order in ("latest", "earliest"):
+        assert_shows(shown(archive, frame, Wish(order=order)), [[BOTH_NEW]], frame)
+    for ids in ((WEST_OLD, BOTH_NEW), (BOTH_NEW, WEST_OLD)):
+        wish = Wish(ids=tuple(one.id for one in ids), order="given")
+        assert_shows(shown(archive, frame, wish), [[one] for one in ids], frame)
+
+
+def test_cloud_cover_is_read_once(dated: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.tiles.plan._CLOUDS", {})
+    read: list[str] = []
+
+    def noted(store: Store, name: str) -> Any:
+        read.append(name)
+        return read_item(store, name)
+
+    monkeypatch.setattr("services.tiles.plan.read_item", noted)
+    wish = Wish(order="least-cloudy")
+    for _ in range(2):
+        Scenes(dated).open(wish).read(frame_of(WEST), ["B01"])
+    assert sorted(read) == sorted(one.id for one in EVERYTHING)
