@@ -70,7 +70,7 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     budget = Budget(max(settings.tile_values_at_once, 2 * settings.tile_values))
     scenes = Scenes(archive, limits=limits, find=search.ids)
     connection = Connection(archive, ArchiveFinder())
-    context = Context(archive, connection, scenes, workshop, crops, downloads, search.ids, settings, budget)
+    context = Context(archive, connection, scenes, workshop, crops, downloads, settings, budget)
 
     @asynccontextmanager
     async def running(_: FastAPI) -> AsyncIterator[None]:

@@ -13,7 +13,7 @@ from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.features import bounds as bounds_of
 from rasterio.features import rasterize
-from rasterio.warp import transform_bounds, transform_geom
+from rasterio.warp import transform_geom
 from rio_tiler.constants import WGS84_CRS
 from rio_tiler.io import BaseReader
 from rio_tiler.models import ImageData, Info, PointData
@@ -25,7 +25,7 @@ from services.tiles.frame import Frame, crs_text, system_of
 from services.tiles.images import FINEST, as_image, finest_of, point_in_zone, transformed, without_padding
 from services.tiles.sizes import part_size, require_pixels, scaled_size
 from services.tiles.told import EmptyTileError
-from services.tiles.zooms import first_zoom
+from services.tiles.zooms import BANDS, first_zoom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +78,15 @@ class SceneReader(BaseReader):
     @property
     def minzoom(self) -> int:
         """Zoom from which on no tile needs more objects than a picture may."""
-        return first_zoom(self.scene, self.tms, self.input.context.settings.tile_objects, self.maxzoom)
+        return self._first_zoom(BANDS, deep=False)
+
+    def _first_zoom(self, bands: int, *, deep: bool) -> int:
+        scene, limit, last = self.scene, self.input.context.settings.tile_objects, self.maxzoom
+        return scene.scenes.first_zoom(
+            scene.wish,
+            (self.tms.id, bands, deep),
+            lambda: first_zoom(scene, self.tms, limit, last, bands=bands, deep=deep),
+        )
 
     def info(self) -> Info:
         """Return what is in the scene."""
@@ -131,9 +139,12 @@ class SceneReader(BaseReader):
         frame = self._frame(tile, width, height, buffer + padding)
         try:
             image = self._image(frame, **asked)
-            nothing = image.array.mask.all() and ("no data" if self._touches(frame) else "outside of what there is")
+            nothing = self._why_empty(frame) if image.array.mask.all() else None
         except TooWideError as error:
-            reason = f"too wide: {error}; tiles answer from zoom {self.minzoom} on"
+            zoom = self._first_zoom(max(BANDS, len(asked["layers"])), deep=True)
+            sure = tile_z < zoom < self.maxzoom
+            where = f"tiles answer from zoom {zoom} on" if sure else "ask for a higher zoom or a shorter period"
+            reason = f"too wide: {error}; {where}"
             raise EmptyTileError(reason, shown, transparent=empty == "transparent") from error
         except NoDataError as error:
             raise EmptyTileError(f"no data: {error}", shown, transparent=empty == "transparent") from error
@@ -259,16 +270,11 @@ class SceneReader(BaseReader):
         bounds = (left - dx, bottom - dy, right + dx, top + dy)
         return Frame(crs_text(self.tms.rasterio_crs), bounds, width + more, height + more)
 
-    def _touches(self, frame: Frame) -> bool:
-        """Whether the bounds of a picture and those of the scene overlap; yes if that can't be told."""
-        try:
-            box = transform_bounds(CRS.from_user_input(frame.crs), WGS84_CRS, *frame.bounds, densify_pts=21)
-        except RasterioError:
-            return True
-        west, south, east, north = self.bounds
-        if west > east or not all(map(math.isfinite, box)):
-            return True
-        return bool(box[0] < east and box[2] > west and box[1] < north and box[3] > south)
+    def _why_empty(self, frame: Frame) -> str:
+        if self.scene.touches(frame):
+            return "no data"
+        found = "outside of what there is"
+        return f"no data: no product is found for {self.scene.wish.said}" if self.scene.empty else found
 
     def _image(
         self,

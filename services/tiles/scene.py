@@ -92,6 +92,15 @@ class Scene:
         """Datatakes, by their start; one for each zone that it has something in."""
         return tuple(sorted((slot for plan in self.plans for slot in plan.slots), key=lambda slot: slot.time))
 
+    def touches(self, frame: Frame) -> bool:
+        """Whether there are products near a frame; only zones near it are planned."""
+        return bool(self._under(places_of(frame)))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is found anywhere; zones are planned until something is."""
+        return all(self.scenes.plan(self.wish, zone) is None for zone in self.scenes.zones(self.wish))
+
     def read(
         self,
         frame: Frame,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from abut.errors import BadRequestError, InvalidTileError, ProductNotFoundError
 from abut.finding import ArchiveFinder, Filter
+from abut.holdings import in_threads
 from abut.lattice import Zone
 from abut.newcomers import read_item
 from abut.strips import tile_told
@@ -20,13 +21,19 @@ from services.tiles.scene import Scene
 from services.zone_views import EFFORT, FRESH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Hashable, Iterable
 
     from abut.archive import Archive
     from services.tiles.plan import ZonePlan
     from services.tiles.wish import Wish
 
 _NEVER: Final = float("-inf")
+_PLANS: Final = 4_096
+"""Plans that are kept at most, empty ones and those that failed included."""
+_ANSWERS: Final = 1_024
+"""Other answers about wishes that are kept at most, of each kind."""
+_FILTERS: Final = 64
+"""Answers of the catalogue that are kept at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +85,8 @@ class Scenes:
         self._plans: OrderedDict[tuple[Wish, Zone], _Entry[ZonePlan]] = OrderedDict()
         self._zones: _Entry[tuple[Zone, ...]] = _Entry()
         self._found: OrderedDict[str, _Entry[frozenset[str]]] = OrderedDict()
+        self._named: OrderedDict[tuple[str, ...], _Entry[tuple[Zone, ...]]] = OrderedDict()
+        self._zooms: OrderedDict[tuple[Wish, Hashable], _Entry[int]] = OrderedDict()
 
     def open(self, wish: Wish) -> Scene:
         """Return what a wish shows.
@@ -104,12 +113,11 @@ class Scenes:
 
     def zones(self, wish: Wish) -> tuple[Zone, ...]:
         """Return the zones in which a wish may find something, by EPSG code."""
-        if wish.item is not None:
-            return self._zones_of([wish.item])
-        if wish.tiles:
+        if wish.item is None and wish.tiles:
             return tuple(sorted({tile(name).zone for name in wish.tiles}))
-        if wish.ids:
-            return self._zones_of(wish.ids)
+        ids = wish.ids if wish.item is None else (wish.item,)
+        if ids:
+            return self._kept(self._named, ids, lambda: self._zones_of(ids), _ANSWERS) or ()
         return self._fresh(self._zones, self._all_zones) or ()
 
     def plan(self, wish: Wish, zone: Zone) -> ZonePlan | None:
@@ -123,9 +131,29 @@ class Scenes:
         entry = self._entry(wish, zone)
         if time.monotonic() < entry.until:
             return entry.value
+        before = 0 if entry.value is None else entry.value.size
         found = self._fresh(entry, lambda: self._planned(wish, zone))
-        self._shrink(entry, 0 if found is None else found.size)
+        self._shrink(entry, (0 if found is None else found.size) - before)
         return found
+
+    def first_zoom(self, wish: Wish, key: Hashable, make: Callable[[], int]) -> int:
+        """Return from which zoom on tiles answer, as found some seconds ago at most."""
+        found = self._kept(self._zooms, (wish, key), make, _ANSWERS)
+        assert found is not None  # noqa: S101 - it is a number
+        return found
+
+    def matching(self, text: str) -> frozenset[str]:
+        """Return the ids of all products that canonical CQL2-JSON means, as found some seconds ago at most.
+
+        Raises
+        ------
+        BadRequestError
+            If there is no catalogue that could answer it.
+        """
+        find = self._find
+        if find is None:
+            raise BadRequestError(f"filter {text!r} needs a catalogue, and the archive has none here")
+        return self._kept(self._found, text, lambda: find(text), _FILTERS) or frozenset()
 
     def renewed(self, wish: Wish, stale: ZonePlan) -> ZonePlan | None:
         """Return a newer plan than one by which an object was missing."""
@@ -141,7 +169,7 @@ class Scenes:
     def _wanted(self, wish: Wish) -> Filter:
         ids = [wish.item] if wish.item is not None else list(wish.ids) or None
         if wish.filter is not None:
-            found = self._matching(wish.filter)
+            found = self.matching(wish.filter)
             ids = sorted(found if ids is None else found.intersection(ids))
         return Filter(
             ids=None if ids is None else frozenset(ids),
@@ -151,28 +179,32 @@ class Scenes:
             datatake=wish.datatake,
         )
 
-    def _matching(self, text: str) -> frozenset[str]:
-        find = self._find
-        assert find is not None  # noqa: S101 - looked at when the scene was opened
+    def _kept[K, T](
+        self, table: OrderedDict[K, _Entry[T]], key: K, make: Callable[[], T | None], most: int
+    ) -> T | None:
         with self._lock:
-            entry = self._found.setdefault(text, _Entry())
-            self._found.move_to_end(text)
-            while len(self._found) > 64:
-                self._found.popitem(last=False)
-        return self._fresh(entry, lambda: find(text)) or frozenset()
+            entry = table.setdefault(key, _Entry())
+            table.move_to_end(key)
+            while len(table) > most:
+                table.popitem(last=False)
+        return self._fresh(entry, make)
 
     def _entry(self, wish: Wish, zone: Zone) -> _Entry[ZonePlan]:
         with self._lock:
-            found = self._plans.setdefault((wish, zone), _Entry())
-            self._plans.move_to_end((wish, zone))
-            return found
+            found = self._plans.get((wish, zone))
+            if found is not None:
+                self._plans.move_to_end((wish, zone))
+                return found
+            found = self._plans[wish, zone] = _Entry()
+        self._shrink(found, 1_000 + len(repr(wish)))  # it counts before there is a plan, as planning may fail
+        return found
 
-    def _shrink(self, entry: _Entry[ZonePlan], size: int) -> None:
-        """Forget the plans that were used longest ago, if there are too many."""
+    def _shrink(self, entry: _Entry[ZonePlan], more: int) -> None:
+        """Count what an entry has more, and forget the plans that were used longest ago, if there are too many."""
         with self._lock:
-            entry.size = size + 1_000
+            entry.size += more
             total = sum(one.size for one in self._plans.values())
-            while total > self.limits.plan_bytes and len(self._plans) > 1:
+            while (total > self.limits.plan_bytes or len(self._plans) > _PLANS) and len(self._plans) > 1:
                 _, old = self._plans.popitem(last=False)
                 total -= old.size
 
@@ -196,11 +228,11 @@ class Scenes:
         """Return the zones of products; of ids that state no tile, by their items."""
         names = list(ids)
         found = self._zones_told(names)
-        for name in names:
-            if tile_told(name) is None:
-                item = read_item(self.archive.store, name)
-                if item is not None:
-                    found.add(tile(item["properties"]["grid:code"]).zone)
+        store = self.archive.store
+        untold = [name for name in names if tile_told(name) is None]
+        for item in in_threads(store, lambda name: read_item(store, name), untold):
+            if item is not None:
+                found.add(tile(item["properties"]["grid:code"]).zone)
         return tuple(sorted(found))
 
     def _zones_told(self, ids: Iterable[str]) -> set[Zone]:

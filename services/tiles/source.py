@@ -9,7 +9,7 @@ from services.cubes.execution import Stop
 from services.tiles.told import ITEM_SECONDS, MOSAIC_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from starlette.requests import Request
 
@@ -42,8 +42,6 @@ class Context:
     """The same for what is no map tile, so that tiles never wait for it."""
     downloads: Workshop
     """Where files of native pixels are made, which takes longer."""
-    find: Callable[[str], frozenset[str]]
-    """Returns the ids of all products that canonical CQL2-JSON means."""
     settings: Settings
     """What the operator decided."""
     budget: Budget
@@ -51,10 +49,10 @@ class Context:
 
 
 def options_of(context: Context, wish: Wish) -> Options:
-    """Return which products are chosen, as `abut.connection.Connection` wants it; errors as of `Context.find`."""
+    """Return which products are chosen, as `abut.connection.Connection` wants it; errors as of `Scenes.matching`."""
     ids = [wish.item] if wish.item is not None else list(wish.ids) or None
     if wish.filter is not None:
-        found = context.find(wish.filter)
+        found = context.scenes.matching(wish.filter)
         ids = sorted(found if ids is None else found.intersection(ids))
     return {
         "datetime": wish.period,
