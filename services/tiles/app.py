@@ -99,7 +99,7 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     app.state.place = archive.store.url  # see `services.tiles.answers`
     app.add_middleware(MethodsMiddleware, api=app)
     app.include_router(face_routes(context))
-    app.include_router(lattice_routes(archive), prefix="/lattice")
+    app.include_router(lattice_routes(archive, crops), prefix="/lattice")
     _add_documents(app)
     add_handlers(app)
     app.openapi = described(app)  # type: ignore[method-assign]  # as FastAPI documents it

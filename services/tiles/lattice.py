@@ -21,6 +21,7 @@ from services.cubes.context import has
 from services.stac.parameters import bbox as parse_bbox
 from services.stac.render import HEADERS, JSON, json_answer
 from services.tiles.overlap import Share, grounds_of, lent, live, ranks_of, share_of, sizes_of
+from services.tiles.routes import route_in
 from services.tiles.saved import Selection
 from services.tiles.squares import BLOCK_PARTS, TILE_PARTS, geometry_of, outlines, tiles_in
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from abut.ledger import Ledger, Member
     from abut.product import Product
     from abut.tiling import Tile
+    from services.cubes.execution import Workshop
 
 GRID_HEADERS: Final = {"cache-control": "public, max-age=86400"}
 """The tiling grid does not change."""
@@ -40,13 +42,20 @@ _BOX: Final = "West, south, east, north in degrees; west > east crosses 180 degr
 _ITEM: Final = "Id of a product"
 
 
-def lattice_routes(archive: Archive) -> APIRouter:
+def lattice_routes(archive: Archive, workshop: Workshop) -> APIRouter:
     """Return the routes ``/grid``, ``/blocks`` and ``/overlap``.
 
     Errors are those of `abut.errors`, which the application answers: `BadRequestError`, `InvalidPeriodError`,
-    `ProductNotFoundError`, `TooLargeError`.
+    `ProductNotFoundError`, `TooLargeError`; and `RefusedError`, as the workshop has limits.
+
+    Parameters
+    ----------
+    archive : Archive
+        The archive.
+    workshop : Workshop
+        Where they are answered.
     """
-    router = APIRouter(tags=["Lattice"])
+    router = APIRouter(tags=["Lattice"], route_class=route_in(workshop))
     selection = Selection(archive)
 
     @router.get("/grid", summary="Footprints of the tiles of the Sentinel-2 grid", responses=_OK)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from services.cubes.execution import Stop
+    from services.cubes.execution import Stop, Workshop
     from services.tiles.source import Source
 
 SOURCE: Final = "src_path"
@@ -85,6 +85,21 @@ def _aside(endpoint: Callable[..., Any], *, is_tile: bool) -> Callable[..., Any]
         return await workshop.run(source.request, client_of(source.request), partial(_work, endpoint, given), _discard)
 
     return run
+
+
+def route_in(workshop: Workshop) -> type[APIRoute]:
+    """Return a class of routes that run in a workshop, and whose endpoints take the `request`."""
+
+    class WorkshopRoute(APIRoute):
+        def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
+            @wraps(endpoint)
+            async def run(**given: Any) -> Any:
+                request: Request = given["request"]
+                return await workshop.run(request, client_of(request), lambda _: endpoint(**given))
+
+            super().__init__(path, run, **more)
+
+    return WorkshopRoute
 
 
 def client_of(request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import shapely
@@ -19,6 +19,7 @@ from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle
 from ingest.withdraw import withdraw
+from services.cubes.execution import Workshop
 from services.tiles import saved
 from services.tiles.answers import add_handlers
 from services.tiles.lattice import lattice_routes
@@ -35,10 +36,11 @@ OTHER = ToySource("32TNP", label="1", datastrip_start=START + timedelta(seconds=
 """The same ground of another datastrip, which shares nothing with the others."""
 
 
-def client_of(archive: Archive) -> TestClient:
+def client_of(archive: Archive, **limits: float) -> TestClient:
     app = FastAPI()
     app.state.place = archive.store.url
-    app.include_router(lattice_routes(archive), prefix="/lattice")
+    shop = Workshop(**cast("Any", {"threads": 1, "waiting": 8, "per_user": 8, "seconds": 60, **limits}))
+    app.include_router(lattice_routes(archive, shop), prefix="/lattice")
     add_handlers(app)
     return TestClient(app)
 
@@ -287,3 +289,12 @@ def test_too_many_ledgers_or_products_are_refused(client: TestClient, monkeypatc
     monkeypatch.setattr(saved, "LAYERS_LIMIT", 1)
     answer = client.get("/lattice/overlap", params={"bbox": "9,43,11,45"})
     assert (answer.status_code, "2 datastrips" in answer.text) == (413, True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [({"seconds": 1e-6}, 503), ({"per_user": 0}, 429)], ids=["time", "number"]
+)
+def test_requests_have_limits(archive: Archive, limit: dict[str, float], status: int) -> None:
+    answer = client_of(archive, **limit).get("/lattice/grid", params={"bbox": "10,44,11,45"})
+    assert answer.status_code == status
+    assert answer.headers["retry-after"]
