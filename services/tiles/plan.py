@@ -5,24 +5,22 @@ Planned over the whole zone at once, as far as the products that were found reac
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from abut.errors import MissingObjectError
 from abut.finding import Foreseen, Query
-from abut.ground import outline_in, project
-from abut.holdings import hull_of, in_threads
+from abut.holdings import hull_of
 from abut.lattice import BlockRange, Bounds
-from abut.newcomers import read_item
 from abut.planning import overlay
 from abut.versions import one_version
 from abut.view import select
 from abut.zone_layout import zone_blocks
-from services.tiles.frame import system_of
+from services.tiles.clouds import clouds_of
+from services.tiles.degrees import degrees_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,12 +38,6 @@ if TYPE_CHECKING:
     from services.tiles.wish import Wish
 
     type Rank = Callable[[str, Layer], tuple[float, ...]]
-
-
-_CLOUDS: Final[dict[tuple[str, str], float]] = {}
-"""Cloud cover by archive and store of a product."""
-_CLOUDS_LIMIT: Final = 200_000
-"""So many are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +165,7 @@ def plan_zone(archive: Archive, finder: Finder, wish: Wish, wanted: Filter, zone
         blocks=shown[0][1].blocks,
         overlays=tuple(listed),
         broken=lost,
-        degrees=_degrees(listed),
+        degrees=degrees_of([one.hull for one in listed]),
         made=made,
         steps=tuple((view, step) for _, view, step, _ in shown),
         offsets=_offsets(listed),
@@ -305,47 +297,6 @@ def _rank_of(archive: Archive, wish: Wish, overlays: Sequence[Overlay]) -> Rank 
         place = {name: float(number) for number, name in enumerate(wish.ids)}
         return lambda product, _: (place[product],)
     if wish.order == "least-cloudy":
-        clouds = _clouds(archive, overlays)
+        clouds = clouds_of(archive, overlays)
         return lambda product, _: (clouds[product],)
     return None
-
-
-def _clouds(archive: Archive, overlays: Sequence[Overlay]) -> Mapping[str, float]:
-    """Return the cloud cover of products in percent; 101 of one that states none.
-
-    It never changes while a product's store is the same, so it is read once.
-    """
-    keys = {one.product: (archive.store.url, one.folder) for one in overlays}
-    found = {product: _CLOUDS[key] for product, key in keys.items() if key in _CLOUDS}
-    unknown = [product for product in keys if product not in found]
-    covers = in_threads(archive.store, lambda product: _cloud(archive, product), unknown)
-    found |= zip(unknown, covers, strict=True)
-    if len(_CLOUDS) + len(unknown) > _CLOUDS_LIMIT:
-        _CLOUDS.clear()
-    _CLOUDS.update((keys[product], found[product]) for product in unknown[:_CLOUDS_LIMIT])
-    return found
-
-
-def _cloud(archive: Archive, product: str) -> float:
-    item = read_item(archive.store, product)
-    cover = None if item is None else item["properties"].get("eo:cloud_cover")
-    return 101.0 if cover is None else float(cover)
-
-
-def _degrees(overlays: Sequence[Overlay]) -> tuple[float, float, float, float]:
-    """Return west, south, east and north of the hulls of products."""
-    edges = [_degrees_of(bounds) for bounds in {one.hull.bounds for one in overlays}]
-    lon, lat = np.concatenate([one[0] for one in edges]), np.concatenate([one[1] for one in edges])
-    centre = float(overlays[0].hull.zone.number * 6 - 183)
-    apart = (lon - centre + 180) % 360 - 180
-    west, east = (_wrapped(centre + float(edge)) for edge in (apart.min(), apart.max()))
-    return west, float(lat.min()), east, float(lat.max())
-
-
-def _wrapped(degrees: float) -> float:
-    return degrees if abs(degrees) <= 180 else math.fmod(degrees + 540, 360) - 180
-
-
-def _degrees_of(bounds: Bounds) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = outline_in(bounds.zone, bounds)
-    return project(system_of(str(bounds.zone)), system_of("EPSG:4326"), x, y)

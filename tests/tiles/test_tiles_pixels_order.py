@@ -180,14 +180,14 @@ def test_of_a_tile_in_two_baselines_the_newer_one_is_shown_unless_an_order_is_gi
 
 
 def test_cloud_cover_is_read_once(dated: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.tiles.plan._CLOUDS", {})
+    monkeypatch.setattr("services.tiles.clouds._CLOUDS", {})
     read: list[str] = []
 
     def noted(store: Store, name: str) -> Any:
         read.append(name)
         return read_item(store, name)
 
-    monkeypatch.setattr("services.tiles.plan.read_item", noted)
+    monkeypatch.setattr("services.tiles.clouds.read_item", noted)
     wish = Wish(order="least-cloudy")
     for _ in range(2):
         Scenes(dated).open(wish).read(frame_of(WEST), ["B01"])
