@@ -94,7 +94,7 @@ def adjacency(
     band : str
         Band, such as ``B8A``.
     atmosphere : Atmosphere
-        Terms of the band, from a run of 6S for the geometry and the aerosol of the day.
+        Terms of the band, see `workflows.atmosphere`.
     partial : bool
         Correct the core with the surroundings that are there, if there are not 9,600 m: `Corrected.known` says how
         much that is.
