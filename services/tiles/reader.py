@@ -194,10 +194,8 @@ class SceneReader(BaseReader):
         """Read all of the scene, in few pixels; one product in the coordinates of its zone. Errors as `part`."""
         item = self.input.wish.item
         if item is None:
-            bounds: Sequence[float] = self.bounds
+            bounds: Sequence[float] = self.scene.extent
             bounds_crs = WGS84_CRS
-            if bounds[0] > bounds[2]:
-                bounds = (bounds[0], bounds[1], bounds[2] + 360, bounds[3])
         else:
             ground = self.input.context.archive.product(item).tile.footprint
             bounds, bounds_crs = (ground.left, ground.bottom, ground.right, ground.top), CRS.from_epsg(ground.zone.epsg)

@@ -83,6 +83,23 @@ class Scene:
         )
 
     @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """West, south, east and north in degrees as one box: across the antimeridian east is more than 180.
+
+        Raises
+        ------
+        NoDataError
+            If nothing is found.
+        """
+        west, south, east, north = self.bounds
+        edges = [plan.degrees for plan in self.plans]
+        if not any(left > right for left, _, right, _ in edges):
+            return west, south, east, north
+        lefts = [left if left > 0 else left + 360 for left, *_ in edges]
+        rights = [right if right > 0 else right + 360 for _, _, right, _ in edges]
+        return (min(lefts), south, max(rights), north) if max(rights) - min(lefts) < 360 else self.bounds
+
+    @property
     def products(self) -> tuple[str, ...]:
         """Ids of the products that are shown somewhere, sorted."""
         return tuple(sorted({one.product for plan in self.plans for one in plan.overlays}))
