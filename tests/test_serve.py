@@ -346,13 +346,14 @@ def test_people_get_lines_of_text(archive: Archive) -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            first, second, *others = (process.stdout.readline() for _ in range(7))
+            first, viewer, second, *others = (process.stdout.readline() for _ in range(8))
             process.terminate()
             assert process.wait(60) == 0
         finally:
             process.kill()
     url = first.split(" at ")[1].strip()
     assert first == f"abut: serving {archive.store.url} at {url}\n"
+    assert viewer.split()[0] == f"{url}/"
     assert second.split() == [f"{url}/stac", "STAC", "API:", "search", "for", "products"]
     paths = [line.split()[0].removeprefix(url) for line in others]
     assert paths == ["/tiles", "/cubes", "/legacy", "/zarr/zones", "/zarr"]

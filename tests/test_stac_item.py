@@ -110,7 +110,9 @@ def test_pictures_are_of_bands_that_there_are() -> None:
     made = make_collection().to_dict()
     for render in made["renders"].values():
         assert set(render["assets"]) <= set(made["item_assets"])
-        assert len(render["rescale"]) == (1 if "expression" in render else len(render["assets"]))
+        assert ("rescale" in render) != ("colormap" in render)
+        if "rescale" in render:
+            assert len(render["rescale"]) == (1 if "expression" in render else len(render["assets"]))
 
 
 def test_collection_says_who_made_it_under_which_licence_and_how_to_cite_it() -> None:

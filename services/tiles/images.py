@@ -71,7 +71,7 @@ def point_in_zone(lon: float, lat: float, coord_crs: CRS = WGS84_CRS) -> tuple[i
 def transformed(source: CRS, target: CRS, bbox: Sequence[float]) -> Box:
     """Return a box of one coordinate system as one of another, which it fits in.
 
-    In degrees, west may be more than east: across the antimeridian.
+    In degrees, west may be more than east: across the antimeridian, for at most half of the globe.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def transformed(source: CRS, target: CRS, bbox: Sequence[float]) -> Box:
         If it is empty, not finite, or not on the ground.
     """
     left, bottom, right, top = map(float, bbox)
-    if source.is_geographic and -180 <= right < left <= 180:
+    if source.is_geographic and -180 <= right < left <= 180 and right + 360 - left <= 180:
         right += 360
     if not all(map(math.isfinite, (left, bottom, right, top))) or left >= right or bottom >= top:
         raise BadRequestError(f"bbox {left},{bottom},{right},{top} is empty or not finite")

@@ -1,4 +1,4 @@
-"""A service with an archive to look at, and a browser; both once a session."""
+"""A service with an archive to look at, once a session, and a browser, which runs an event loop while it is there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield served.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser."""
     with running() as found:
