@@ -127,8 +127,9 @@ def test_every_href_of_an_item_answers(api: Api) -> None:
         assets = [asset.href for asset in item.assets.values()]
         for href in (*links, *assets):
             assert href.startswith(f"{api.url}/"), href
-            answer = httpx.get(href, follow_redirects=True)
-            assert answer.status_code == 200, href
+            place = href.replace("{z}/{x}/{y}", "8/136/90")  # a template of map tiles
+            answer = httpx.get(place, follow_redirects=True)
+            assert answer.status_code in ((200,) if place == href else (200, 204)), href
 
 
 def test_an_item_links_to_its_store(api: Api) -> None:
