@@ -103,14 +103,7 @@ class _Batch:
     @property
     def ground(self) -> Bounds:
         """What all of them need of the zone."""
-        grounds = [piece.ground for piece in self.pieces]
-        return Bounds(
-            self.warp.zone,
-            min(one.left for one in grounds),
-            min(one.bottom for one in grounds),
-            max(one.right for one in grounds),
-            max(one.top for one in grounds),
-        )
+        return Bounds.around(piece.ground for piece in self.pieces)
 
 
 def fill(

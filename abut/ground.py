@@ -137,16 +137,7 @@ def ground_in(zone: Zone, ground: Ground, margin: int = 0) -> Bounds | None:
         -_floor(-x.max() - margin),
         equator - _floor(equator - y.max() - margin),
     )
-    footprints = [tile.footprint for tile in tiles_touching(around)]
-    return around.intersection(
-        Bounds(
-            zone,
-            min(one.left for one in footprints),
-            min(one.bottom for one in footprints),
-            max(one.right for one in footprints),
-            max(one.top for one in footprints),
-        )
-    )
+    return around.intersection(Bounds.around(tile.footprint for tile in tiles_touching(around)))
 
 
 def tiles_on(zone: Zone, ground: Ground) -> tuple[Tile, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 BLOCK_SIZE: Final = 9_600
 """Side of a block in metres."""
@@ -87,6 +87,27 @@ class Bounds:
     def __post_init__(self) -> None:
         if self.left >= self.right or self.bottom >= self.top:
             raise ValueError(f"empty bounds: {self.left} {self.bottom} {self.right} {self.top}")
+
+    @classmethod
+    def around(cls, parts: Iterable[Bounds]) -> Bounds:
+        """Return the smallest rectangle around parts of one zone.
+
+        Raises
+        ------
+        ValueError
+            If there are none, or they lie in several zones.
+        """
+        some = list(parts)
+        zones = {part.zone for part in some}
+        if len(zones) != 1:
+            raise ValueError(f"{len(some)} rectangles of {len(zones)} zones have nothing around them")
+        return cls(
+            zones.pop(),
+            min(part.left for part in some),
+            min(part.bottom for part in some),
+            max(part.right for part in some),
+            max(part.top for part in some),
+        )
 
     @property
     def width(self) -> int:

@@ -236,7 +236,7 @@ class Request:
         sizes = [wish.resolution] if wish.resolution else sorted({band.resolution for band in wish.bands})
         grounds = [needed(geobox_of(window, size), zone, wish.at(size), self._resampling) for size in sizes]
         found = [ground for ground in grounds if ground is not None]
-        return _around(found) if found else None
+        return Bounds.around(found) if found else None
 
     def _joined(
         self, own: View, others: Sequence[View], shift: timedelta | None
@@ -302,13 +302,3 @@ def _is_live(archive: Archive, item: Mapping[str, Any]) -> bool:
     layer = item["properties"]["abut:layer"]
     member = load_all(archive.store, [layer])[layer].members.get(item["id"])
     return member is None or member.live or member.prefix != item["properties"]["abut:store"]
-
-
-def _around(grounds: Sequence[Bounds]) -> Bounds:
-    return Bounds(
-        grounds[0].zone,
-        min(ground.left for ground in grounds),
-        min(ground.bottom for ground in grounds),
-        max(ground.right for ground in grounds),
-        max(ground.top for ground in grounds),
-    )

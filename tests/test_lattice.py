@@ -56,6 +56,16 @@ def test_a_hull_is_the_smallest_rectangle_of_blocks_around_the_ground(bounds: Bo
         assert block.bounds.intersection(bounds) is not None
 
 
+def test_what_lies_around_rectangles_is_the_smallest_one_that_contains_them() -> None:
+    west, east = Bounds(Zone(32632), 0, 60, 120, 180), Bounds(Zone(32632), 300, -60, 360, 0)
+    assert Bounds.around([west, east]) == Bounds(Zone(32632), 0, -60, 360, 180)
+    assert Bounds.around([west]) == west
+    with pytest.raises(ValueError, match="0 rectangles of 0 zones"):
+        Bounds.around([])
+    with pytest.raises(ValueError, match="2 rectangles of 2 zones"):
+        Bounds.around([west, Bounds(Zone(32633), 0, 60, 120, 180)])
+
+
 @given(rectangles())
 def test_blocks_of_a_range_are_found_at_their_position(bounds: Bounds) -> None:
     hull = BlockRange.around(bounds)

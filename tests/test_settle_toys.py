@@ -12,6 +12,7 @@ import pytest
 from abut.archive import Archive, create_archive
 from abut.codec import encode_block
 from abut.errors import DigestMismatchError, DuplicateProductError, MissingObjectError, ProductNotFoundError
+from abut.lattice import Bounds
 from abut.ledger import Ledger, load
 from abut.legacy import read_band
 from abut.tiling import tile
@@ -55,12 +56,7 @@ def object_of(archive: Archive, source: ToySource, row: int, column: int, band: 
 
 def test_a_full_3_x_3_lattice_stores_each_block_exactly_once(archive: Archive) -> None:
     names = [f"32T{column}{row}" for row in "NPQ" for column in "NPQ"]
-    footprints = [tile(name).footprint for name in names]
-    everything = replace(
-        footprints[0],
-        left=min(f.left for f in footprints), bottom=min(f.bottom for f in footprints),
-        right=max(f.right for f in footprints), top=max(f.top for f in footprints),
-    )  # fmt: skip
+    everything = Bounds.around(tile(name).footprint for name in names)
     sources = [ToySource(name, place=everything, band_names=("B01",)) for name in names]
     put(archive, *sources)
     [settled] = settle(archive)

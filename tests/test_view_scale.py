@@ -138,11 +138,7 @@ def counting(archive: Archive) -> tuple[Archive, dict[str, int]]:
 
 def ground_of(tiles: list[Tile]) -> Bounds:
     """The ground of all tiles of a zone."""
-    feet = [one.footprint for one in tiles]
-    return Bounds(
-        feet[0].zone, min(f.left for f in feet), min(f.bottom for f in feet),
-        max(f.right for f in feet), max(f.top for f in feet),
-    )  # fmt: skip
+    return Bounds.around(one.footprint for one in tiles)
 
 
 def test_a_month_of_europe_is_planned_from_its_ledgers_and_one_item_of_each() -> None:

@@ -227,22 +227,11 @@ def _readable(
 
 
 def _window(found: Sequence[Found]) -> Bounds:
-    return _around([hull_of(held.tile) for one in found for held in one.chosen])
+    return Bounds.around(hull_of(held.tile).bounds for one in found for held in one.chosen)
 
 
 def _view(archive: Archive, wish: Wish, found: Sequence[Found], window: Bounds) -> View:
     return select(archive, Foreseen({window: tuple(found)}), window, wish.time, product=wish.item)
-
-
-def _around(hulls: Iterable[BlockRange]) -> Bounds:
-    some = [hull.bounds for hull in hulls]
-    return Bounds(
-        some[0].zone,
-        min(one.left for one in some),
-        min(one.bottom for one in some),
-        max(one.right for one in some),
-        max(one.top for one in some),
-    )
 
 
 def _without_broken(

@@ -107,7 +107,8 @@ class Selection:
         likely = sum(near(sensed(name), period) for name in layers)
         if likely > LAYERS_LIMIT:
             raise TooLargeError(f"ledgers of {likely} datastrips, more than {LAYERS_LIMIT}; choose less time")
-        found = [self.finder.find(self.archive, Query(_around(some), period)) for some in zones.values()]
+        grounds = [Bounds.around(tile.footprint for tile in some) for some in zones.values()]
+        found = [self.finder.find(self.archive, Query(ground, period)) for ground in grounds]
         wanted = set(tiles)
         return [one for layers in found for layer in layers for one in layer.chosen if one.tile in wanted]
 
@@ -125,18 +126,6 @@ class Selection:
 
 def _bytes_of(sizes: NDArray[np.int64]) -> int:
     return sizes.nbytes
-
-
-def _around(tiles: list[Tile]) -> Bounds:
-    """Return the ground around tiles of one zone."""
-    parts = [tile.footprint for tile in tiles]
-    return Bounds(
-        parts[0].zone,
-        min(part.left for part in parts),
-        min(part.bottom for part in parts),
-        max(part.right for part in parts),
-        max(part.top for part in parts),
-    )
 
 
 def _numbers(held: Held) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
