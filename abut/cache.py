@@ -36,6 +36,7 @@ class Cache[T]:
     def _clear(self) -> None:
         self._values: OrderedDict[Hashable, Future[T]] = OrderedDict()
         self._sizes: dict[Hashable, int] = {}
+        self._total = 0
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -71,23 +72,24 @@ class Cache[T]:
         """Take a value out."""
         with self._lock:
             self._values.pop(key, None)
-            self._sizes.pop(key, None)
+            self._total -= self._sizes.pop(key, 0)
 
     @property
     def size(self) -> int:
         """Sizes of all values that are kept."""
         with self._lock:
-            return sum(self._sizes.values())
+            return self._total
 
     def _keep(self, key: Hashable, size: int) -> None:
         with self._lock:
             if key in self._values:
+                self._total += size - self._sizes.get(key, 0)
                 self._sizes[key] = size
-            total = sum(self._sizes.values())
-            for old in [name for name in self._values if name in self._sizes and name != key]:
-                if total <= self.limit:
+            while self._total > self.limit:
+                old = next((name for name in self._values if name in self._sizes and name != key), None)
+                if old is None:
                     return
-                total -= self._sizes.pop(old)
+                self._total -= self._sizes.pop(old)
                 del self._values[old]
 
 

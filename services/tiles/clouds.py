@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from abut.cache import Cache
 from abut.holdings import in_threads
 from abut.newcomers import read_item
 
@@ -11,31 +12,40 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from abut.archive import Archive
+    from abut.store import Store
     from services.tiles.plan import Overlay
 
-_CLOUDS: Final[dict[tuple[str, str], float]] = {}
-"""Cloud cover by archive and store of a product."""
-_CLOUDS_LIMIT: Final = 200_000
-"""So many are kept."""
+UNKNOWN: Final = 101.0
+"""What counts as the cover of a product that states none: it comes last."""
+
+_KEPT: Final[Cache[float]] = Cache(200_000, lambda _: 1)
+"""Cloud cover by archive and store of a product: it never changes while that is the same."""
 
 
 def clouds_of(archive: Archive, overlays: Sequence[Overlay]) -> Mapping[str, float]:
-    """Return the cloud cover of products in percent; 101 of one that states none.
-
-    It never changes while a product's store is the same, so it is read once.
-    """
-    keys = {one.product: (archive.store.url, one.folder) for one in overlays}
-    found = {product: _CLOUDS[key] for product, key in keys.items() if key in _CLOUDS}
-    unknown = [product for product in keys if product not in found]
-    covers = in_threads(archive.store, lambda product: _cloud(archive, product), unknown)
-    found |= zip(unknown, covers, strict=True)
-    if len(_CLOUDS) + len(unknown) > _CLOUDS_LIMIT:
-        _CLOUDS.clear()
-    _CLOUDS.update((keys[product], found[product]) for product in unknown[:_CLOUDS_LIMIT])
+    """Return the cloud cover of products in percent; `UNKNOWN` of one that states none."""
+    found = {}
+    absent = []
+    for one in overlays:
+        kept = _KEPT.peek((archive.store.url, one.folder))
+        if kept is None:
+            absent.append(one)
+        else:
+            found[one.product] = kept
+    found |= in_threads(archive.store, lambda one: (one.product, _read(archive.store, one)), absent)
     return found
 
 
-def _cloud(archive: Archive, product: str) -> float:
-    item = read_item(archive.store, product)
+def cover_of(store: Store, product: str) -> float | None:
+    """Return the cloud cover that a product's item states, in percent; None if it states none, or is gone."""
+    item = read_item(store, product)
     cover = None if item is None else item["properties"].get("eo:cloud_cover")
-    return 101.0 if cover is None else float(cover)
+    return None if cover is None else float(cover)
+
+
+def _read(store: Store, one: Overlay) -> float:
+    def made() -> float:
+        cover = cover_of(store, one.product)
+        return UNKNOWN if cover is None else cover
+
+    return _KEPT.get((store.url, one.folder), made)

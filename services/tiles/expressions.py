@@ -16,6 +16,7 @@ from abut.errors import BadRequestError
 from abut.layout import BAND
 from abut.messages import quoted
 from services.tiles.arithmetic import DOES, FUNCTIONS, Call, Layer, Number, evaluate
+from services.tiles.layers import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,15 +38,6 @@ EXPONENT: Final = 8.0
 """Largest exponent of a power."""
 LARGEST: Final = 1e30
 """Largest number."""
-
-LAYERS: Final = (
-    *BAND,
-    "classification",
-    "provenance",
-    *(f"{band}_detector_footprint" for band in BAND),
-    *(f"{band}_quality" for band in BAND),
-)
-"""Bands and flags that can be named."""
 
 _SYMBOLS: Final[dict[type, str]] = {
     ast.Add: "+",
@@ -235,7 +227,7 @@ def _layer(name: str, text: str, layers: list[str]) -> int:
         if int(place[1]) > len(layers):
             raise _refused(text, f"{quoted(name)} is none of {len(layers)} bands")
         return int(place[1]) - 1
-    if name not in LAYERS:
+    if name not in ALL:
         raise _refused(text, f"{quoted(name)} is no band; there are {', '.join(BAND)}, flags, and b1, b2, ...")
     if name not in layers:
         layers.append(name)

@@ -21,7 +21,8 @@ from titiler.core.dependencies import DefaultDependency
 from abut.errors import BadRequestError
 from abut.messages import quoted
 from catalog.renders import RENDERS, SHOWN
-from services.tiles.expressions import LAYERS, parse_expression
+from services.tiles.expressions import parse_expression
+from services.tiles.layers import ALL
 from services.tiles.warp import Resampling  # noqa: TC001 - FastAPI reads the annotation
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def layers_of(names: Iterable[str]) -> tuple[str, ...]:
     """
     found = tuple(part.strip() for name in names for part in name.split(","))
     for name in found:
-        if name not in LAYERS:
-            raise BadRequestError(f"bands: {quoted(name)} is none of {', '.join(LAYERS)}")
+        if name not in ALL:
+            raise BadRequestError(f"bands: {quoted(name)} is none of {', '.join(ALL)}")
     if len(found) > LAYERS_LIMIT:
         raise BadRequestError(f"bands: {len(found)} of them, more than {LAYERS_LIMIT}")
     return found

@@ -17,8 +17,9 @@ from abut.holdings import in_threads
 from abut.lattice import Bounds, Zone
 from abut.layout import BANDS
 from abut.messages import quoted
-from abut.newcomers import read_item
+from catalog.text import encode
 from services.stac.render import JSON
+from services.tiles.clouds import cover_of
 from services.tiles.images import point_in_zone
 from services.tiles.renders import layers_of
 from services.tiles.routes import PictureRoute
@@ -66,7 +67,7 @@ def series_routes(path: Callable[..., Source]) -> APIRouter:
         steps, about = _steps(src_path, lon, lat, names, unscale=unscale)
         if format == "csv":
             return Response(_as_csv(steps, names), media_type="text/csv")
-        return Response(_as_json({**about, "bands": names, "steps": steps}), media_type=JSON)
+        return Response(encode({**about, "bands": names, "steps": steps}), media_type=JSON)
 
     return router
 
@@ -156,18 +157,7 @@ def _plain(value: Any) -> float | int | None:
 
 def _clouds(source: Source, products: Sequence[str | None]) -> Mapping[str | None, float | None]:
     store, names = source.context.archive.store, sorted({name for name in products if name})
-
-    def cloud(name: str) -> float | None:
-        item = read_item(store, name)
-        return None if item is None else item["properties"].get("eo:cloud_cover")
-
-    return dict(zip(names, in_threads(store, cloud, names), strict=True))
-
-
-def _as_json(value: Any) -> bytes:
-    import orjson  # noqa: PLC0415 - of one use
-
-    return orjson.dumps(value)
+    return dict(zip(names, in_threads(store, lambda name: cover_of(store, name), names), strict=True))
 
 
 def _as_csv(steps: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

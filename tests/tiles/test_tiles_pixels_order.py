@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from abut.cache import Cache
 from abut.errors import BadRequestError, InvalidPeriodError, InvalidTileError, MixedBaselinesError, ProductNotFoundError
 from abut.newcomers import read_item
 from ingest.purge import purge
@@ -180,7 +181,7 @@ def test_of_a_tile_in_two_baselines_the_newer_one_is_shown_unless_an_order_is_gi
 
 
 def test_cloud_cover_is_read_once(dated: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.tiles.clouds._CLOUDS", {})
+    monkeypatch.setattr("services.tiles.clouds._KEPT", Cache(10, lambda _: 1))
     read: list[str] = []
 
     def noted(store: Store, name: str) -> Any:
