@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from services.app import Part
+    from services.settings import PartName, Settings
 
 
 @click.command
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     metavar="FILE|URL",
     help="The archive's own catalogue as it is reached from here: with a password, or the database behind the STAC API "
     "that the archive names.  [ABUT_CATALOGUE]",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(["viewer", "stac", "tiles", "cubes", "legacy", "zarr"]),
+    help="Serve this part only; may be given several times. Other parts are behind the same --public-url.  "
+    "[ABUT_PARTS; default: all]",
 )
 @click.option("--host", help="Address to listen on; 0.0.0.0 for all.  [ABUT_HOST; default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port; 0 for any that is free.  [ABUT_PORT; default: 8000]")
@@ -35,6 +44,7 @@ def command(
     *,
     archive: str,
     catalogue: str | None,
+    parts: tuple[PartName, ...],
     host: str | None,
     port: int | None,
     workers: int | None,
@@ -50,6 +60,7 @@ def command(
     \b
     abut serve --archive l1c
     abut serve --archive s3://bucket/l1c --host 0.0.0.0 --workers 4
+    abut serve --archive s3://bucket/l1c --part tiles --public-url https://l1c.example.org
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
     from services.app import archive_parts  # noqa: PLC0415 - an extra
     from services.backends import require_catalogue  # noqa: PLC0415 - an extra
@@ -59,6 +70,7 @@ def command(
     settings = load_settings(
         archive=archive,
         catalogue=catalogue,
+        parts=parts or None,
         host=host,
         port=port,
         workers=workers,
@@ -70,17 +82,19 @@ def command(
     listening = listen(settings.host, settings.port)
 
     def announce() -> None:
-        _announce(listening.url, settings.public_url, settings.archive, mounted, as_json=as_json)
+        _announce(listening.url, settings, mounted, as_json=as_json)
 
     return 0 if serve(settings, listening, announce) else REFUSED
 
 
-def _announce(url: str, public_url: str | None, archive: str, mounted: Sequence[Part], *, as_json: bool) -> None:
+def _announce(url: str, settings: Settings, mounted: Sequence[Part], *, as_json: bool) -> None:
+    public_url, archive = settings.public_url, settings.archive
     if as_json:
         parts = [{"path": part.path, "title": part.title} for part in mounted]
         print_json({"url": url, "public_url": public_url or url, "archive": archive, "parts": parts}, indent=None)
         return
     click.echo(f"abut: serving {archive} at {url}" + (f" for {public_url}" if public_url else ""))
-    click.echo(f"  {public_url or url}/  The viewer, in a browser; an index for programs")
+    if "viewer" in settings.parts:
+        click.echo(f"  {public_url or url}/  The viewer, in a browser; an index for programs")
     for part in mounted:
         click.echo(f"  {public_url or url}{part.path}  {part.title}")

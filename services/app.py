@@ -24,6 +24,7 @@ from services.legacy import create_legacy_app
 from services.logs import with_logs
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
+from services.settings import PARTS
 from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from abut.archive import Archive
     from services.health import Probe
-    from services.settings import Settings
+    from services.settings import PartName, Settings
 
 ZARR_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a product's group."""
@@ -62,10 +63,6 @@ class Part:
     """Relation of its link in the index; None where nothing answers at its path."""
     probes: tuple[tuple[str, Probe], ...] = ()
     """What has to answer before it can, by name."""
-    item_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
-    """Makes the links that each item of the STAC API gets because this is mounted, from the service's URL."""
-    collection_links: Callable[[str], tuple[ItemLink, ...]] = lambda _: ()
-    """The same for the archive's collection."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -87,16 +84,9 @@ def create_app(settings: Settings) -> ASGIApp:
 
 
 def archive_parts(settings: Settings) -> list[Part]:
-    """Return what is mounted for an archive; a new service is a new entry here. Errors as `create_app`."""
+    """Return what is mounted for an archive: of what there is, what the settings name. Errors as `create_app`."""
     archive = served_archive(settings)
-    others = [
-        tiles_part(settings, archive),
-        cubes_part(settings, archive),
-        legacy_part(settings, archive),
-        zones_part(settings, archive),
-        zarr_part(settings, archive),
-    ]
-    return [stac_part(settings, archive, others), *others]
+    return [make(settings, archive) for name, make in _MAKERS if name in settings.parts]
 
 
 def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
@@ -110,7 +100,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
                     await stack.enter_async_context(part.app.router.lifespan_context(part.app))
             yield
 
-    viewer = load_viewer()
+    viewer = load_viewer() if "viewer" in settings.parts else None
 
     async def index(request: Request) -> Response:
         if viewer is not None and wants_page(request):
@@ -122,7 +112,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         routes=[
             Route("/", index),
             *health_routes(probes),
-            Mount("/viewer", files_app(viewer)),
+            *([Mount("/viewer", files_app(viewer))] if "viewer" in settings.parts else []),
             *(Mount(part.path, part.app) for part in mounted),
         ],
         lifespan=lifespan,
@@ -140,10 +130,7 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
         title="Objects of the archive, read only",
         rel=None,
         app=readable_from(zarr_app(archive.store), settings.cors_origins),
-        probes=(("store", store_probe(objects_of(archive.store), archive.store.url)),),
-        item_links=lambda base: (
-            ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group"),
-        ),
+        probes=_store(archive),
     )
 
 
@@ -166,6 +153,7 @@ def cubes_part(settings: Settings, archive: Archive) -> Part:
         title="Cubes: any ground and time; OGC API - Processes",
         app=create_cubes_app(archive, settings, access_of(settings)),
         rel="service",
+        probes=_store(archive),
     )
 
 
@@ -176,8 +164,7 @@ def tiles_part(settings: Settings, archive: Archive) -> Part:
         title="Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS",
         app=create_tiles_app(archive, settings),
         rel="service",
-        item_links=tile_links,
-        collection_links=collection_links,
+        probes=_store(archive),
     )
 
 
@@ -188,16 +175,17 @@ def legacy_part(settings: Settings, archive: Archive) -> Part:
         title="Legacy tiles, bit for bit: /<product id>?format=safe or geotiff",
         app=create_legacy_app(archive, settings, access_of(settings)),
         rel=None,
+        probes=_store(archive),
     )
 
 
-def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> Part:
-    """Return the STAC API as a part; its items have links to the others."""
+def stac_part(settings: Settings, archive: Archive) -> Part:
+    """Return the STAC API as a part; its items have links to other parts."""
     backend = backend_of(archive.catalogue_url)
     access = access_of(settings)
 
     def places(connection: HTTPConnection) -> Places:
-        return places_of(connection.scope[BASE], settings, others)
+        return places_of(connection.scope[BASE], settings)
 
     options = Options(
         archive=archive.id,
@@ -216,11 +204,31 @@ def stac_part(settings: Settings, archive: Archive, others: Sequence[Part]) -> P
     )
 
 
-def places_of(base: str, settings: Settings, mounted: Sequence[Part]) -> Places:
-    """Return where a client that sees the service at a URL finds things."""
-    links = tuple(link for part in mounted for link in part.item_links(base))
-    of_collection = tuple(link for part in mounted for link in part.collection_links(base))
+def _store(archive: Archive) -> tuple[tuple[str, Probe], ...]:
+    return (("store", store_probe(objects_of(archive.store), archive.store.url)),)
+
+
+def places_of(base: str, settings: Settings) -> Places:
+    """Return where a client that sees the service at a URL finds things.
+
+    What other processes have is at the same URL, if the settings say which that is.
+    """
+    there = PARTS if settings.public_url else settings.parts
+    store = ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group")
+    links = (*(tile_links(base) if "tiles" in there else ()), *((store,) if "zarr" in there else ()))
+    of_collection = collection_links(base) if "tiles" in there else ()
     return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links, of_collection)
+
+
+_MAKERS: Final[tuple[tuple[PartName, Callable[[Settings, Archive], Part]], ...]] = (
+    ("stac", stac_part),
+    ("tiles", tiles_part),
+    ("cubes", cubes_part),
+    ("legacy", legacy_part),
+    ("zarr", zones_part),  # goes before the objects, below whose path it lies
+    ("zarr", zarr_part),
+)
+"""What makes parts, by the names that settings have for them; a new service is a new entry here."""
 
 
 def _slashed(app: ASGIApp, paths: Sequence[str]) -> ASGIApp:

@@ -32,6 +32,13 @@ type Listed[T] = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_listed)]
 """Several values, separated by commas or spaces."""
 
 
+type PartName = Literal["viewer", "stac", "tiles", "cubes", "legacy", "zarr"]
+"""A part of the service."""
+
+PARTS: Final[tuple[PartName, ...]] = ("viewer", "stac", "tiles", "cubes", "legacy", "zarr")
+"""All of them."""
+
+
 class Settings(BaseSettings):
     """Settings of the services; get them with `load_settings`."""
 
@@ -44,6 +51,8 @@ class Settings(BaseSettings):
     catalogue: SecretStr | None = None
     """How the archive's own catalogue is reached, see `catalog.opening.reached_by`; may hold a password."""
 
+    parts: Listed[PartName] = PARTS
+    """Parts that this service has; what others have is behind the same public URL, by the same paths."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(8000, ge=0, le=65535)
@@ -185,6 +194,16 @@ class Settings(BaseSettings):
         if value is not None and not _BASE.fullmatch(value):
             raise ValueError(f"{value!r} is not a URL such as s3://bucket/l1c/products")
         return value.rstrip("/") if value else None
+
+    @model_validator(mode="after")
+    def _require_a_place_of_objects(self) -> Self:
+        if not self.parts:
+            raise ValueError(f"ABUT_PARTS names none of {', '.join(PARTS)}")
+        if "stac" in self.parts and "zarr" not in self.parts and not (self.public_url or self.products_url):
+            raise ValueError(
+                "ABUT_PARTS has stac without zarr: ABUT_PUBLIC_URL or ABUT_PRODUCTS_URL has to say where objects are"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_a_way_to_write(self) -> Self:

@@ -19,7 +19,7 @@ from abut.layout import CLASSIFICATION_BITS
 from abut.metadata import DETECTORS
 from catalog import make_collection
 from catalog.renders import RENDERS
-from services.tiles.expressions import LAYERS
+from services.tiles.layers import ALL
 from services.tiles.legends import list_renders
 from services.tiles.renders import (
     DEFAULT,
@@ -195,7 +195,7 @@ def test_each_detector_has_a_colour_of_its_own_unlike_its_neighbours() -> None:
 @pytest.mark.parametrize("name", RENDERS)
 def test_pictures_are_made_of_layers_there_are(name: str) -> None:
     render = RENDERS[name]
-    assert set(render.layers) <= set(LAYERS)
+    assert set(render.layers) <= set(ALL)
     assert set(render.assets) <= make_collection().to_dict()["item_assets"].keys()
     channels = 1 if render.expression else len(render.layers)
     assert len(render.shown) == (0 if render.kinds else channels)
