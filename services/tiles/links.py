@@ -21,7 +21,7 @@ PREVIEW: Final = 512
 
 
 def tile_links(base: str) -> tuple[ItemLink, ...]:
-    """Return the links that each item gets because map tiles are served: to its default picture.
+    """Return the links that each item gets because map tiles are served: to its pictures, each by its name.
 
     Parameters
     ----------
@@ -36,23 +36,26 @@ def tile_links(base: str) -> tuple[ItemLink, ...]:
         RENDERS[DEFAULT].title,
         stored=True,
     )
-    return (*_maps(item, DEFAULT), _wmts(item, "item"), preview)
+    return (*(_xyz(item, name) for name in RENDERS), _tilejson(item, DEFAULT), _wmts(item, "item"), preview)
 
 
 def collection_links(base: str) -> tuple[ItemLink, ...]:
     """Return the links that the collection gets: to each named picture of all products, the latest on top."""
     mosaic = f"{base}/tiles/mosaic"
-    return (*(link for name in RENDERS for link in _maps(mosaic, name)), _wmts(mosaic, "mosaic"))
+    maps = [link for name in RENDERS for link in (_xyz(mosaic, name), _tilejson(mosaic, name))]
+    return (*maps, _wmts(mosaic, "mosaic"))
 
 
-def _maps(place: str, name: str) -> tuple[ItemLink, ...]:
-    """Return the links to a named picture as map tiles."""
-    title, render = RENDERS[name].title, (("render", name),)
+def _xyz(place: str, name: str) -> ItemLink:
+    """Return the link to a named picture as a template of map tiles."""
     tiles = f"{place}/tiles/{SET}/{{{{z}}}}/{{{{x}}}}/{{{{y}}}}.png?render={name}"
-    return (
-        ItemLink("xyz", tiles, PNG, title, render, stored=True),
-        ItemLink("tilejson", f"{place}/{SET}/tilejson.json?render={name}", JSON, title, render, stored=True),
-    )
+    return ItemLink("xyz", tiles, PNG, RENDERS[name].title, (("render", name),), stored=True)
+
+
+def _tilejson(place: str, name: str) -> ItemLink:
+    """Return the link to the description of a named picture's map tiles."""
+    href = f"{place}/{SET}/tilejson.json?render={name}"
+    return ItemLink("tilejson", href, JSON, RENDERS[name].title, (("render", name),), stored=True)
 
 
 def _wmts(place: str, layer: str) -> ItemLink:

@@ -125,11 +125,13 @@ def test_items_and_collection_are_valid_as_they_are_served(client: TestClient, i
         assert any(extensions.WEB_MAP_LINKS in schema for schema in validate_document(document))
 
 
-def test_an_item_leads_to_its_default_picture(client: TestClient, items: list[dict[str, Any]]) -> None:
+def test_an_item_leads_to_every_picture(client: TestClient, items: list[dict[str, Any]]) -> None:
     for item in items:
-        (xyz,), (tilejson,), (wmts,), (preview,) = (
-            links_of(item, rel) for rel in ("xyz", "tilejson", "wmts", "preview")
-        )
+        (tilejson,), (wmts,), (preview,) = (links_of(item, rel) for rel in ("tilejson", "wmts", "preview"))
+        (xyz, *others) = links_of(item, "xyz")
+        assert [xyz["render"], *(link["render"] for link in others)] == list(RENDERS)
+        for link in others:
+            assert_leads_to_tiles(client, link, tilejson)
         assert xyz["render"] == tilejson["render"] == wmts["render"] == "true-colour"
         assert all(item["id"] in link["href"] for link in (xyz, tilejson, wmts, preview))
         assert preview["type"] == "image/png"
