@@ -8,19 +8,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
-from fastapi import Depends, FastAPI
 from obstore.exceptions import BaseError
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response  # noqa: TC002 - as above
 
-from abut import __version__
 from abut.connection import Connection
 from abut.errors import AbutError
 from abut.finding import ArchiveFinder
 from abut.messages import describe
-from services.cors import EXPOSED
+from services.api import create_api
 from services.cubes.answers import add_handlers
 from services.cubes.context import Context, Jobs
 from services.cubes.direct import direct_routes
@@ -33,27 +29,22 @@ from services.cubes.result_routes import result_routes
 from services.cubes.results import open_results, results_url
 from services.cubes.runner import Runner, Running
 from services.cubes.users import Users
-from services.logs import HEADER
 from services.proxy import BASE
 from services.stac.checks import check
-from services.stac.docs import docs_page
-from services.stac.landing import DOCS_PATH, OPENAPI, OPENAPI_PATH
-from services.stac.limits import LimitsMiddleware
-from services.stac.methods import MethodsMiddleware
+from services.stac.landing import OPENAPI
 from services.stac.render import json_answer
 from services.stac.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi import FastAPI
+
     from abut.archive import Archive
     from services.settings import Settings
     from services.stac.auth import Access
 
 _LOG = logging.getLogger("abut.services")
-_ASKED = ("Authorization", "Content-Type", "If-None-Match", "Prefer", HEADER)
-_TOLD = (*EXPOSED, "Location", "Retry-After", "Abut-Products")
-_LONGEST_URL = 16_384
 
 
 def create_cubes_app(archive: Archive, settings: Settings, access: Access | None) -> FastAPI:
@@ -94,21 +85,17 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
                 await to_thread.run_sync(jobs.runner.close)
                 jobs.store.close()
 
-    app = FastAPI(
+    app = create_api(
         title="Abut: cubes",
         description="Sentinel-2 L1C over any ground and time: small cubes at once, large ones as jobs.",
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
+        place=archive.store.url,
+        settings=settings,
         lifespan=running,
-        dependencies=[Depends(check)],
-        redirect_slashes=False,
-        middleware=_middleware(settings),
+        check=check,
+        methods=("DELETE",),
+        asked=("Authorization", "Prefer"),
+        told=("Location",),
     )
-    app.state.parameters = {}  # see `services.stac.checks`
-    app.state.place = archive.store.url  # see `services.cubes.answers`
-    app.add_middleware(MethodsMiddleware, api=app)
     app.include_router(direct_routes(context))
     app.include_router(process_routes(context))
     if jobs is not None:
@@ -155,26 +142,3 @@ def _add_documents(app: FastAPI, *, has_jobs: bool) -> None:
     async def conformance(request: Request) -> Response:
         """Return the conformance classes, each of which is tested."""
         return json_answer(request, {"conformsTo": conformance_classes(has_jobs=has_jobs)})
-
-    async def openapi(request: Request) -> Response:
-        return json_answer(request, {**app.openapi(), "servers": [{"url": base_url(request)}]}, OPENAPI)
-
-    async def docs(request: Request) -> Response:
-        return docs_page(app.openapi(), f"{base_url(request)}{OPENAPI_PATH}")
-
-    app.add_route(OPENAPI_PATH, openapi, include_in_schema=False)
-    app.add_route(DOCS_PATH, docs, include_in_schema=False)
-
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "OPTIONS", "POST", "DELETE"],
-            allow_headers=_ASKED,
-            expose_headers=_TOLD,
-            max_age=86_400,
-        ),
-        Middleware(LimitsMiddleware, url=_LONGEST_URL, body=settings.max_body, written=settings.max_body),
-    ]

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from fastapi import Depends, FastAPI
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 from starlette.responses import Response  # noqa: TC002 - as above
 
-from abut import __version__
 from abut.connection import Connection
 from abut.finding import ArchiveFinder
+from services.api import create_api
 from services.backends import backend_of
-from services.cors import EXPOSED
 from services.cubes.execution import Workshop
-from services.logs import HEADER
-from services.stac.docs import docs_page
-from services.stac.landing import DOCS_PATH, OPENAPI, OPENAPI_PATH
-from services.stac.limits import LimitsMiddleware
-from services.stac.methods import MethodsMiddleware
+from services.stac.landing import OPENAPI
 from services.stac.render import json_answer
 from services.stac.urls import base_url
 from services.tiles.answers import add_handlers
@@ -39,16 +31,12 @@ from services.tiles.source import Context
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from fastapi import FastAPI
+
     from abut.archive import Archive
     from services.settings import Settings
 
 DESCRIPTION: Final = "Sentinel-2 L1C to look at: map tiles, previews and values, of one product or of a mosaic."
-
-_ASKED: Final = ("Content-Type", "If-None-Match", HEADER)
-_TOLD: Final = (
-    *(*EXPOSED, "Abut-Products", "Abut-Reason", "Abut-Unreadable", "Content-Bbox", "Content-Crs", "Retry-After"),
-)
-_LONGEST_URL: Final = 16_384
 
 
 def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
@@ -83,21 +71,15 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
                 for one in (workshop, crops, downloads):
                     one.close()
 
-    app = FastAPI(
+    app = create_api(
         title="Abut: map tiles",
         description=DESCRIPTION,
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
+        place=archive.store.url,
+        settings=settings,
         lifespan=running,
-        dependencies=[Depends(check)],
-        redirect_slashes=False,
-        middleware=_middleware(settings),
+        check=check,
+        told=("Abut-Reason", "Abut-Unreadable", "Content-Bbox", "Content-Crs"),
     )
-    app.state.parameters = {}  # see `services.stac.checks`
-    app.state.place = archive.store.url  # see `services.tiles.answers`
-    app.add_middleware(MethodsMiddleware, api=app)
     app.include_router(face_routes(context))
     app.include_router(lattice_routes(archive, crops), prefix="/lattice")
     _add_documents(app)
@@ -126,27 +108,3 @@ def _add_documents(app: FastAPI) -> None:
     async def renders(request: Request) -> Response:
         """Return what `render=` may name, with legends."""
         return json_answer(request, list_renders())
-
-    async def openapi(request: Request) -> Response:
-        document: dict[str, Any] = {**app.openapi(), "servers": [{"url": base_url(request)}]}
-        return json_answer(request, document, OPENAPI)
-
-    async def docs(request: Request) -> Response:
-        return docs_page(app.openapi(), f"{base_url(request)}{OPENAPI_PATH}")
-
-    app.add_route(OPENAPI_PATH, openapi, include_in_schema=False)
-    app.add_route(DOCS_PATH, docs, include_in_schema=False)
-
-
-def _middleware(settings: Settings) -> list[Middleware]:
-    return [
-        Middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["GET", "HEAD", "OPTIONS", "POST"],
-            allow_headers=_ASKED,
-            expose_headers=_TOLD,
-            max_age=86_400,
-        ),
-        Middleware(LimitsMiddleware, url=_LONGEST_URL, body=settings.max_body, written=settings.max_body),
-    ]
