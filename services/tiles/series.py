@@ -14,9 +14,10 @@ from starlette.responses import Response
 from abut.errors import BadRequestError, TooLargeError
 from abut.export.rasters import datasets
 from abut.holdings import in_threads
-from abut.lattice import Bounds, Zone
-from abut.layout import BANDS
+from abut.lattice import BlockRange, Bounds, Zone
+from abut.layout import BAND, BANDS
 from abut.messages import quoted
+from abut.pixels import suppliers
 from catalog.text import encode
 from services.stac.render import JSON
 from services.tiles.clouds import cover_of
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
+    from abut.asked import Options
+    from abut.layout import Band
     from services.tiles.source import Source
 
 CELL: Final = 60
@@ -105,6 +108,9 @@ def _steps(
         raise TooLargeError(f"{count} steps, more than the limit of {most}; ask for less time")
     source.told.of(_contents(groups))
     products = _products(groups)
+    if len(groups[0]["product"]) > count:  # some step has several
+        told = _suppliers(source, cell, options, BAND[names[0]], (x, y))
+        products = told if len(told) == count else products
     values = {name: _values(source, groups, name, (x, y)) for name in names}
     clouds = _clouds(source, products)
     source.told.products.update(name for name in products if name)
@@ -133,6 +139,19 @@ def _products(groups: Sequence[xr.Dataset]) -> list[str | None]:
     one = groups[0]
     names, table = one["product"].to_numpy(), one["source"].to_numpy()[:, 0, 0]
     return [str(names[index]) if index >= 0 else None for index in table]
+
+
+def _suppliers(source: Source, cell: Bounds, options: Options, band: Band, at: tuple[float, float]) -> list[str | None]:
+    """Return the product that the pixel of a place is of, in a band, at each step that there is by now."""
+    plan = source.context.connection.plan(cell, **options).source
+    (block,) = BlockRange.around(cell)
+    row, column = int((cell.top - at[1]) // band.resolution), int((at[0] - cell.left) // band.resolution)
+    found: list[str | None] = []
+    for step in range(len(plan.slots)):
+        source.stop.check()
+        names, index = suppliers(plan, step, band, block, cell)
+        found.append(names[0 if index is None else int(index[row, column])] if names else None)
+    return found
 
 
 def _values(
