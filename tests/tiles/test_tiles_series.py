@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyproj import Transformer
 
+from abut.lattice import BLOCK_SIZE
 from tests.shots import Shot
 from tests.tiles.pictures import archive_of
 from tests.tiles.serving import BAND, tiles
@@ -20,7 +21,8 @@ def test_the_product_is_that_of_the_pixel_and_not_the_first_of_the_block(tmp_pat
     west, east = Shot(TILES[0]), Shot(TILES[1])
     common = west.tile.footprint.intersection(east.tile.footprint)
     assert common is not None
-    middle, row = (common.left + common.right) // 120 * 60, (common.bottom + common.top) // 120 * 60
+    middle = (common.left // BLOCK_SIZE + 1) * BLOCK_SIZE + 2_400  # inside of a block that both have
+    row = (common.bottom + common.top) // 120 * 60
     ground = replace(common, bottom=row - 1_200, top=row + 1_200)
     halves = replace(west, place=replace(ground, right=middle)), replace(east, place=replace(ground, left=middle))
     archive = archive_of(tmp_path / "archive", *halves)
