@@ -20,7 +20,7 @@ from services.tiles.native import Native, finest, require_bytes, write_native
 from services.tiles.reader import SceneReader
 from services.tiles.rendering import NATIVE, picture
 from services.tiles.renders import DatasetParams, LayerParams, ShowParams, colours_of
-from services.tiles.routes import PictureRoute, download
+from services.tiles.routes import DownloadRoute
 from services.tiles.source import options_of
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ def grid_routes(path: Callable[..., Source]) -> APIRouter:
     path : callable
         Dependency that says what is read.
     """
-    router = APIRouter(route_class=PictureRoute, tags=["grid"])
+    router = APIRouter(route_class=DownloadRoute, tags=["grid"])
 
     @router.get("/grid/{tile}.{format}", summary="A tile and what lies around it", **img_endpoint_params)
-    @download
     def grid(  # noqa: PLR0917 - FastAPI names them
         tile: Annotated[str, Path(description="A tile, such as `32TNM`.")],
         format: Annotated[ImageType, Path(description="`tif` or `npy`: native DN; `png`, `jpeg`, `webp`: a picture.")],  # noqa: A002 - in URLs

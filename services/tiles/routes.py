@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import anyio.to_thread
 from fastapi.routing import APIRoute
@@ -18,7 +17,7 @@ from services.stac.render import etag
 from services.tiles.told import EmptyTileError, Told, UnchangedError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from starlette.requests import Request
 
@@ -31,20 +30,16 @@ SOURCE: Final = "src_path"
 _GONE: Final = 499
 """Status of what a client gave up, as web servers log it; HTTP has none."""
 
-_DOWNLOADS: Final[set[Callable[..., Any]]] = set()
-
-
-def download[F: Callable[..., Any]](endpoint: F) -> F:
-    """Mark an endpoint that makes files, which takes longer than pictures: it runs in threads of its own."""
-    _DOWNLOADS.add(endpoint)
-    return endpoint
-
 
 class PictureRoute(APIRoute):
-    """A route whose endpoint reads pixels: it runs in the workshop, and its answer gets headers."""
+    """A route whose endpoint reads pixels: it runs in a workshop, and its answer gets headers."""
+
+    is_download: ClassVar[bool] = False
+    """Whether it makes files, which takes longer than pictures: in threads of their own."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **more: Any) -> None:
-        super().__init__(path, _aside(endpoint, is_tile="{tileMatrixSetId}" in path or "WMTS" in path), **more)
+        is_tile = "{tileMatrixSetId}" in path or "WMTS" in path
+        super().__init__(path, _aside(endpoint, is_tile=is_tile, is_download=self.is_download), **more)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
@@ -71,7 +66,13 @@ class PictureRoute(APIRoute):
         return answered
 
 
-def _aside(endpoint: Callable[..., Any], *, is_tile: bool) -> Callable[..., Any]:
+class DownloadRoute(PictureRoute):
+    """The same for files."""
+
+    is_download = True
+
+
+def _aside(endpoint: Callable[..., Any], *, is_tile: bool, is_download: bool) -> Callable[..., Any]:
     """Return an endpoint that does its work in the workshop of what it reads."""
     if inspect.iscoroutinefunction(endpoint) or SOURCE not in inspect.signature(endpoint).parameters:
         return endpoint
@@ -80,7 +81,7 @@ def _aside(endpoint: Callable[..., Any], *, is_tile: bool) -> Callable[..., Any]
     async def run(**given: Any) -> Any:
         source: Source = given[SOURCE]
         context = source.context
-        workshop = context.downloads if endpoint in _DOWNLOADS else context.workshop if is_tile else context.crops
+        workshop = context.downloads if is_download else context.workshop if is_tile else context.crops
         source.is_tile = is_tile
         return await workshop.run(source.request, client_of(source.request), partial(_work, endpoint, given), _discard)
 
