@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,7 @@ SEAM = Bounds(SHARED.zone, SHARED.left - 9_600, SHARED.bottom + 40_020, SHARED.r
 """Ground across the seam, where the swath of `tests.conftest.old_scene` crosses from one tile into the other."""
 
 
-@cache
+@lru_cache(maxsize=6)  # a band of 10 m takes 241 MB
 def _pixels(safe: Path, band: str) -> NDArray[np.uint16]:
     return safe_pixels(safe, band)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +34,7 @@ class Delivered:
     """Strips are overlaid in the order of these."""
 
 
-@cache
+@lru_cache(maxsize=8)  # a band of 10 m takes 241 MB
 def _decoded(safe: Path, band: str) -> NDArray[np.uint16]:
     return safe_pixels(safe, band)
 

@@ -88,7 +88,7 @@ def places(frame: Frame, crs: str) -> tuple[NDArray[np.float64], NDArray[np.floa
     return np.asarray(east), np.asarray(north)
 
 
-@cache
+@lru_cache(maxsize=16)
 def level(
     groups: tuple[tuple[ToySource, ...], ...], band: str, reduction: int
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
@@ -130,7 +130,7 @@ def _paste(target: NDArray[np.float64], source: NDArray[np.float64]) -> None:
     target[lacking] = source[lacking]
 
 
-@cache
+@lru_cache(maxsize=32)
 def reduced(one: ToySource, band: str, reduction: int) -> NDArray[np.float64]:
     """Return a product on the blocks that it sees, DN plus offset: means of what has data, rounded half up."""
     around = BlockRange.around(one.place).bounds
