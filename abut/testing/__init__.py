@@ -33,15 +33,18 @@ Other situations: ``dataclasses.replace(scene, baseline="02.04")`` for GML masks
 for the first products with raster masks); ``scene.split(northing)`` for two datastrips, of which ``make_safe(...,
 strip=1)`` delivers the second; any tile of any zone, north or south, beside a zone border or at the rim of the grid;
 `make_multi_granule_safe` for the layout of 2016; ``zipped=True`` for a zip file; ``Scene(texture=...)`` for ground
-of your own.
+of your own, of which `Landscape` is one: coast, fields and clouds with shadows, for detectors that know real pixels;
+``Scene(frame=...)`` for data on a small patch only.
 """
 
 from abut.testing.images import nudged
+from abut.testing.landscape import Landscape
 from abut.testing.safe import make_multi_granule_safe, make_safe, safe_pixels
 from abut.testing.scene import Scene, Strip
 from abut.testing.swath import Swath
 
 __all__ = [
+    "Landscape",
     "Scene",
     "Strip",
     "Swath",

@@ -13,7 +13,7 @@ from pyproj import Transformer
 from abut.layout import BAND, BANDS, CLASSIFICATION_BITS, QUALITY_BITS, Band
 from abut.metadata import version
 from abut.testing import ground
-from abut.testing.swath import HalfPlane, Swath, fill, runs
+from abut.testing.swath import HalfPlane, Swath, fill, runs, sides
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,9 @@ class Scene:
     """Processing baseline."""
     station: str = "2BPS"
     """Processing centre, four characters."""
+    frame: Bounds | None = None
+    """Only this ground of its zone was seen; the swath alone says what was seen in other zones. By default, no limit.
+    """
     strips: tuple[Strip, ...] = ()
     """Its datastrips; by default one, sensed from 3 minutes after the datatake's start, processed 2 hours later."""
     detectors: tuple[int, ...] = (5, 6, 7)
@@ -159,6 +162,8 @@ class Scene:
         return 10 * (7 * band.index % 13) - 60 - half, 10 * (5 * band.index % 13) - 60 + self.swath.width - half
 
     def _limits(self, zone: Zone, band: Band, strip: int | None, inwards: int = 0) -> Iterator[HalfPlane]:
+        if self.frame is not None and self.frame.zone == zone:
+            yield from sides(self.frame.buffered(-inwards))
         if strip is None:
             return
         swath, chosen, lag = self.swath_in(zone), self.strip(strip), 20 * band.index

@@ -91,6 +91,16 @@ class Swath:
         return easting - self.easting - (northing - self.northing) * east / north
 
 
+def sides(bounds: Bounds) -> tuple[HalfPlane, HalfPlane, HalfPlane, HalfPlane]:
+    """Return the half-planes whose common points are a rectangle, edges included on the left and bottom."""
+    return (
+        HalfPlane(1, 0, bounds.right),
+        HalfPlane(0, 1, bounds.top),
+        HalfPlane(-1, 0, 1 - bounds.left),
+        HalfPlane(0, -1, 1 - bounds.bottom),
+    )
+
+
 def runs(area: Sequence[HalfPlane], bounds: Bounds, resolution: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return, for each row of pixels, the columns whose centres lie in all half-planes.
 
