@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 CLASSES: Final = ("nodata", "clear", "cloud", "shadow")
 """What the numbers of the classes of `clouds` mean."""
+COLOURS: Final = "#000000 #7fbf7b #ffffff #5e4fa2"
+"""Their colours."""
 _PIECE: Final = {10: 6, 20: 12, 60: 48}
 """Blocks along a side that are corrected together, by pixel size: some 2 GB of memory at most."""
 
@@ -80,7 +82,8 @@ def clouds(moment: xr.DataTree, params: Parameters, way: Way) -> Result:
                 "long_name": "Clouds and their shadows",
                 "flag_values": np.arange(len(CLASSES), dtype=np.uint8),
                 "flag_meanings": " ".join(CLASSES),
-                "_FillValue": np.uint8(sky.NODATA),
+                "flag_colors": COLOURS,
+                "nodata": sky.NODATA,  # no _FillValue: classes stay whole numbers when they are opened
             },
         ),
         "probability": (
@@ -235,7 +238,7 @@ def segments(moment: xr.DataTree, params: Parameters, way: Way) -> Result:
     found = superpixels.segment(scene_of(moment), partial=way.partial)
     attributes = {
         "long_name": "Segment: row * 65536 + column of its cell of 160 m, counted from equator and easting 0",
-        "_FillValue": np.int64(superpixels.NO_SEGMENT),
+        "nodata": superpixels.NO_SEGMENT,
     }
     way.done("segments", 1, 1)
     layers: Mapping[int, Mapping[str, Layer]] = {superpixels.PIXEL: {"segment": (found.ids(), attributes)}}
