@@ -65,6 +65,8 @@ class Ring:
 
 def is_different(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:
     """Return where the bits of two arrays of one shape and type differ: NaN equals itself, -0.0 is not 0.0."""
+    if first.dtype.kind == "c":
+        return is_different(first.real, second.real) | is_different(first.imag, second.imag)
     if first.dtype.kind == "f":
         word = np.dtype(f"u{first.dtype.itemsize}")
         first, second = (np.ascontiguousarray(one).view(word) for one in (first, second))
@@ -99,15 +101,17 @@ def difference(first: xr.DataArray, second: xr.DataArray) -> Difference:
             row, column = np.argwhere(wrong.any(axis=0))[0]
             place = start + int(row), int(column)
         count += int(found)
-        largest = _largest(largest, *(part[wrong] for part in parts))
+        largest = largest_step(largest, *(part[wrong] for part in parts))
     if place is None:
         return Difference(one.size, 0)
     return Difference(one.size, count, float(first["x"][place[1]]), float(first["y"][place[0]]), largest)
 
 
-def _largest(before: float | None, first: NDArray[Any], second: NDArray[Any]) -> float | None:
-    wide = np.longdouble if first.dtype.itemsize == 8 else np.float64  # exact for whole numbers of 64 bits
-    steps = np.abs(first.astype(wide) - second.astype(wide))
+def largest_step(before: float | None, first: NDArray[Any], second: NDArray[Any]) -> float | None:
+    """Return the largest absolute difference of two arrays, and of what came before; None if there is no number."""
+    wide: Any = np.clongdouble if first.dtype.kind == "c" else np.longdouble  # exact for whole numbers of 64 bits
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        steps = np.abs(first.astype(wide) - second.astype(wide))
     steps = steps[~np.isnan(steps)]
     found = [] if before is None else [before]
     return max([*found, float(steps.max())]) if steps.size else before
