@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numcodecs import Blosc
 
+from abut import meter
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -55,9 +57,11 @@ def decode_block(data: bytes, pixels: int, profile: str = "default") -> NDArray[
     """
     try:
         flat = np.frombuffer(_pcodec().decode(data) if _is_dense(profile) else _BLOSC.decode(data), DTYPE)
-        return flat.reshape(pixels, pixels)
+        block = flat.reshape(pixels, pixels)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"not a block of {pixels} x {pixels} pixels: {error}") from error
+    meter.decoded("block")
+    return block
 
 
 def decode_mask(data: bytes, pixels: int) -> NDArray[np.uint8]:
@@ -69,9 +73,11 @@ def decode_mask(data: bytes, pixels: int) -> NDArray[np.uint8]:
         If the bytes are not an encoded chunk of this size.
     """
     try:
-        return np.frombuffer(_BLOSC.decode(data), np.uint8).reshape(pixels, pixels)
+        mask = np.frombuffer(_BLOSC.decode(data), np.uint8).reshape(pixels, pixels)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"not a mask of {pixels} x {pixels} pixels: {error}") from error
+    meter.decoded("mask")
+    return mask
 
 
 def zarr_codecs(profile: str = "default") -> dict[str, Any]:

@@ -19,6 +19,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
+from abut import meter
 from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStoreError
 from abut.files import TEMPORARY, require_locks, sync_filesystem, version_of
 from abut.files import swap as swap_file
@@ -97,7 +98,10 @@ class Store:
         where = f"{self.url}/{key}"
         with explained(where):
             try:
-                return bytes(obstore.get(self.backend, key).bytes())
+                with meter.request("get") as asked:
+                    data = bytes(obstore.get(self.backend, key).bytes())
+                    asked.read = len(data)
+                    return data
             except FileNotFoundError as error:
                 raise MissingObjectError(f"{where}: no such object") from error
 
@@ -111,20 +115,24 @@ class Store:
         """
         with explained(self.url):
             try:
-                result = obstore.get(self.backend, key)
+                with meter.request("get") as asked:
+                    result = obstore.get(self.backend, key)
+                    e_tag = result.meta["e_tag"]
+                    data = bytes(result.bytes())
+                    asked.read = len(data)
             except FileNotFoundError:
                 return None
-            e_tag = result.meta["e_tag"]
-            data = bytes(result.bytes())
         return Versioned(data, version_of(data) if self.root else str(e_tag))
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Create an object; return False, and change nothing, if there is one already."""
         self._require_more_than_reading()
-        try:
-            obstore.put(self.backend, key, data, mode="create", use_multipart=False)
-        except (AlreadyExistsError, PreconditionError):
-            return False
+        with meter.request("put", len(data)) as asked:
+            try:
+                obstore.put(self.backend, key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                asked.outcome = "refused"
+                return False
         return True
 
     def swap(self, key: str, data: bytes, version: str | None) -> str | None:
@@ -136,6 +144,13 @@ class Store:
             The new version, or None, and nothing changed, if the object had another version.
         """
         self._require_more_than_reading()
+        with meter.request("put", len(data)) as asked:
+            made = self._swap(key, data, version)
+            if made is None:
+                asked.outcome = "refused"
+        return made
+
+    def _swap(self, key: str, data: bytes, version: str | None) -> str | None:
         if self.root is not None:
             return swap_file(self.root, key, data, version)
         try:
@@ -161,7 +176,7 @@ class Store:
         self._require_more_than_reading()
         folder = prefix.rstrip("/") + "/" if prefix else None
         with explained(self.url):
-            for batch in obstore.list(self.backend, folder):
+            for batch in _pages(obstore.list(self.backend, folder)):
                 for meta in batch:
                     if not meta["path"].rpartition("/")[2].startswith(TEMPORARY):
                         yield Entry(meta["path"], meta["size"], meta["last_modified"])
@@ -169,7 +184,7 @@ class Store:
     def children(self, prefix: str) -> tuple[list[str], list[Entry]]:
         """List the folders and the objects directly below a folder; errors as `entries`."""
         self._require_more_than_reading()
-        with explained(self.url):
+        with explained(self.url), meter.request("list"):
             found = obstore.list_with_delimiter(self.backend, prefix.rstrip("/") + "/")
         objects = [
             Entry(meta["path"], meta["size"], meta["last_modified"])
@@ -183,10 +198,11 @@ class Store:
         self._require_more_than_reading()
         if isinstance(self.backend, S3Store):
             for batch in batched(keys, 1000):
-                obstore.delete(self.backend, list(batch))
+                with meter.request("delete"):
+                    obstore.delete(self.backend, list(batch))
             return
         for key in keys:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), meter.request("delete"):
                 obstore.delete(self.backend, key)
 
     def now(self) -> datetime:
@@ -218,6 +234,16 @@ class Store:
             for path in self.root.rglob("*")
             if path.is_file() and (path.name.startswith(TEMPORARY) or _STAGED.search(path.name))
         )
+
+
+def _pages[T](batches: Iterator[T]) -> Iterator[T]:
+    """Yield what a listing yields, each page as a request that is told of."""
+    while True:
+        with meter.request("list"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +19,11 @@ from catalog.places import ItemLink, Places
 from services.answers import problem
 from services.backends import access_of, backend_of, served_archive
 from services.cors import readable_from
-from services.cubes.app import create_cubes_app
+from services.cubes.app import count_jobs, create_cubes_app
 from services.health import health_routes, store_probe
 from services.legacy import create_legacy_app
 from services.logs import with_logs
+from services.metrics import measured, metrics_route
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.settings import PARTS
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from abut.archive import Archive
     from services.health import Probe
+    from services.metrics import Refresh
     from services.settings import PartName, Settings
 
 ZARR_TYPE: Final = "application/vnd.zarr; version=3"
@@ -63,6 +66,8 @@ class Part:
     """Relation of its link in the index; None where nothing answers at its path."""
     probes: tuple[tuple[str, Probe], ...] = ()
     """What has to answer before it can, by name."""
+    refreshes: tuple[Refresh, ...] = ()
+    """What is looked at when somebody asks for metrics."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -112,6 +117,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         routes=[
             Route("/", index),
             *health_routes(probes),
+            *_metrics(settings, mounted),
             *([Mount("/viewer", files_app(viewer))] if "viewer" in settings.parts else []),
             *(Mount(part.path, part.app) for part in mounted),
         ],
@@ -120,7 +126,16 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
     )
     app.router.redirect_slashes = False
     front = Front(settings.trusted_proxies, settings.public_url)
-    return with_logs(behind(_slashed(app, ["/viewer", *(part.path for part in mounted)]), front))
+    paths = ["/viewer", *(part.path for part in mounted)]
+    made = with_logs(behind(_slashed(app, paths), front))
+    return measured(made, [*paths, "/healthz", "/readyz", "/metrics"]) if settings.metrics else made
+
+
+def _metrics(settings: Settings, mounted: Sequence[Part]) -> list[Route]:
+    if not settings.metrics:
+        return []
+    token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
+    return [metrics_route(token, [refresh for part in mounted for refresh in part.refreshes])]
 
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
@@ -148,12 +163,14 @@ def zones_part(settings: Settings, archive: Archive) -> Part:
 
 def cubes_part(settings: Settings, archive: Archive) -> Part:
     """Return the cube service as a part."""
+    app = create_cubes_app(archive, settings, access_of(settings))
     return Part(
         path="/cubes",
         title="Cubes: any ground and time; OGC API - Processes",
-        app=create_cubes_app(archive, settings, access_of(settings)),
+        app=app,
         rel="service",
         probes=_store(archive),
+        refreshes=(partial(count_jobs, app),),
     )
 
 

@@ -59,6 +59,7 @@ def create_legacy_app(archive: Archive, settings: Settings, access: Access | Non
         waiting=settings.cube_waiting,
         per_user=settings.cube_requests_per_user,
         seconds=settings.legacy_seconds,
+        name="legacy",
     )
 
     async def tile(request: Request) -> Response:

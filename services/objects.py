@@ -15,6 +15,7 @@ import anyio.to_thread
 import obstore
 from obstore.exceptions import BaseError
 
+from abut import meter
 from services.ranges import ByteRange, Entity
 
 if TYPE_CHECKING:
@@ -82,11 +83,13 @@ class LocalObjects:
 
     async def head(self, key: str) -> Entity | None:
         """Return what is known of a file."""
-        return await anyio.to_thread.run_sync(self._head, key)
+        with meter.request("head") as asked:
+            return _told(await anyio.to_thread.run_sync(self._head, key), asked)
 
     async def read(self, key: str, part: ByteRange | None = None) -> Opened | None:
         """Open a file and read its first piece."""
-        return await anyio.to_thread.run_sync(self._read, key, part)
+        with meter.request("get") as asked:
+            return _told(await anyio.to_thread.run_sync(self._read, key, part), asked)
 
     def _head(self, key: str) -> Entity | None:
         descriptor = self._open(key)
@@ -138,6 +141,10 @@ class RemoteObjects:
 
     async def head(self, key: str) -> Entity | None:
         """Return what is known of an object."""
+        with meter.request("head") as asked:
+            return _told(await self._head(key), asked)
+
+    async def _head(self, key: str) -> Entity | None:
         try:
             async with asyncio.timeout(PATIENCE):
                 return _entity(await obstore.head_async(self.store, key))
@@ -146,6 +153,10 @@ class RemoteObjects:
 
     async def read(self, key: str, part: ByteRange | None = None) -> Opened | None:
         """Ask for an object or a part of it."""
+        with meter.request("get") as asked:
+            return _told(await self._ask(key, part), asked)
+
+    async def _ask(self, key: str, part: ByteRange | None) -> Opened | None:
         try:
             async with asyncio.timeout(PATIENCE):
                 result = await obstore.get_async(self.store, key, options={"range": _option(part)} if part else None)
@@ -187,6 +198,14 @@ async def whole(objects: Objects, key: str) -> OneObject | None:
     """Read a small object, or return None if there is none."""
     opened = await objects.read(key)
     return None if opened is None else OneObject(opened.entity, b"".join([piece async for piece in opened.pieces]))
+
+
+def _told[T: Opened | Entity](found: T | None, asked: meter.Request) -> T | None:
+    if found is None:
+        asked.outcome = "missing"
+    elif isinstance(found, Opened):
+        asked.read = found.stop - found.start
+    return found
 
 
 def _option(part: ByteRange) -> tuple[int, int] | OffsetRange | SuffixRange:

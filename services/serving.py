@@ -19,6 +19,7 @@ from uvicorn.supervisors import Multiprocess
 from abut.errors import AbutError
 from services.app import create_app
 from services.logs import configure_logging
+from services.metrics import shared_by_workers
 from services.scratch import private
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
     bool
         Whether the application could be started.
     """
-    with _shared_snapshots(settings) as shared:
+    with shared_by_workers(settings.workers), _shared_snapshots(settings) as shared:
         return _serve(shared, listening, begin)
 
 

@@ -163,6 +163,11 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     """Audience that its tokens must name."""
 
+    metrics: bool = True
+    """Whether `/metrics` answers; what is in front of the service should not pass it on to the world."""
+    metrics_token: SecretStr | None = None
+    """Bearer token that it asks for; default: none."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least level that is logged."""
     log_format: Literal["auto", "json", "text"] = "auto"

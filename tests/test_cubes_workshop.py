@@ -44,7 +44,7 @@ def request(client: str = "192.0.2.1", token: str = "", *, gone: bool = False) -
 
 
 def workshop(**limits: Any) -> Workshop:
-    return Workshop(**{"threads": 1, "waiting": 1, "per_user": 1, "seconds": 30, **limits})
+    return Workshop(**{"threads": 1, "waiting": 1, "per_user": 1, "seconds": 30, "name": "cubes", **limits})
 
 
 def test_users_and_all_of_them_have_limits() -> None:

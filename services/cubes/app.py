@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -18,7 +19,7 @@ from abut.finding import ArchiveFinder
 from abut.messages import describe
 from services.api import create_api
 from services.cubes.answers import add_handlers
-from services.cubes.context import Context, Jobs
+from services.cubes.context import Context, Jobs, aside
 from services.cubes.direct import direct_routes
 from services.cubes.execution import Workshop
 from services.cubes.job_routes import job_routes
@@ -29,6 +30,8 @@ from services.cubes.result_routes import result_routes
 from services.cubes.results import open_results, results_url
 from services.cubes.runner import Runner, Running
 from services.cubes.users import Users
+from services.health import PATIENCE
+from services.metrics import metrics
 from services.proxy import BASE
 from services.stac.checks import check
 from services.stac.landing import OPENAPI
@@ -70,6 +73,7 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
         waiting=settings.cube_waiting,
         per_user=settings.cube_requests_per_user,
         seconds=settings.cube_seconds,
+        name="cubes",
     )
     context = Context(Connection(archive, ArchiveFinder()), settings, Users(access, archive.id), workshop, jobs)
 
@@ -98,12 +102,26 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
     )
     app.include_router(direct_routes(context))
     app.include_router(process_routes(context))
+    app.state.jobs = jobs
     if jobs is not None:
         app.include_router(job_routes(context, jobs))
         app.router.routes.extend(result_routes(context, jobs))
     _add_documents(app, has_jobs=jobs is not None)
     add_handlers(app)
     return app
+
+
+async def count_jobs(app: FastAPI) -> None:
+    """Look how many jobs there are, and how many of their cubes wait or are made, for the metrics."""
+    jobs: Jobs | None = app.state.jobs
+    if jobs is None:
+        return
+    async with asyncio.timeout(PATIENCE):
+        counts = await aside(jobs.store.counts)
+    for status, number in counts.jobs.items():
+        metrics().jobs.labels(status).set(number)
+    for status, number in counts.parts.items():
+        metrics().parts.labels(status).set(number)
 
 
 def _jobs(archive: Archive, settings: Settings) -> Jobs | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from services.cubes.answers import RefusedError
+from services.metrics import metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,8 @@ class Workshop:
         How many requests of one user may be under way; further ones are refused (429).
     seconds : float
         How long a request may take (503).
+    name : str
+        Its name in the metrics.
     hint : str
         What a user may do who asked for what takes longer.
     """
@@ -61,10 +64,11 @@ class Workshop:
         waiting: int,
         per_user: int,
         seconds: float,
+        name: str,
         hint: str = "ask for less, or for a job: Prefer: respond-async",
     ) -> None:
         self._threads, self._waiting, self._per_user, self._seconds = threads, waiting, per_user, seconds
-        self._hint = hint
+        self._hint, self._name = hint, name
         self._pool = ThreadPoolExecutor(threads, "abut-cubes")
         self._users: Counter[str] = Counter()
 
@@ -82,13 +86,14 @@ class Workshop:
             If there is too much to do, or it takes too long.
         """
         if self._users[user] >= self._per_user:
-            raise RefusedError(
+            raise self._refused(
                 429, f"{self._users[user]} of your requests are under way, which is the limit; try again"
             )
         if self._users.total() >= self._threads + self._waiting:
-            raise RefusedError(503, f"{self._users.total()} requests are under way, which is the limit; try again")
+            raise self._refused(503, f"{self._users.total()} requests are under way, which is the limit; try again")
         stop = Stop()
         self._users[user] += 1
+        metrics().queued.labels(self._name).inc()
         future = asyncio.get_running_loop().run_in_executor(self._pool, _begun, work, stop)
         future.add_done_callback(lambda _: self._ended(user))
         try:
@@ -109,10 +114,15 @@ class Workshop:
                     if await request.is_disconnected():
                         raise RefusedError(503, "the client is gone")
         except TimeoutError:
-            raise RefusedError(503, f"it takes longer than {self._seconds:g} s; {self._hint}") from None
+            raise self._refused(503, f"it takes longer than {self._seconds:g} s; {self._hint}") from None
         return await future
 
+    def _refused(self, status: int, reason: str) -> RefusedError:
+        metrics().refused.labels(self._name, str(status)).inc()
+        return RefusedError(status, reason)
+
     def _ended(self, user: str) -> None:
+        metrics().queued.labels(self._name).dec()
         self._users[user] -= 1
         if self._users[user] <= 0:
             del self._users[user]

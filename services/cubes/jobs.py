@@ -152,6 +152,16 @@ def new_job(user: str, inputs: Mapping[str, Any], asks: Mapping[str, Ask], now: 
     return job, [Part(job=job.id, number=number, name=name, ask=ask) for number, (name, ask) in enumerate(asks.items())]
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs there are."""
+
+    jobs: Mapping[str, int]
+    """By status, all of `STATUSES`."""
+    parts: Mapping[str, int]
+    """Their parts, waiting and running."""
+
+
 class JobStore(Protocol):
     """Keeps jobs, and hands out their parts; all methods can be called from any thread.
 
@@ -177,6 +187,9 @@ class JobStore(Protocol):
         self, user: str, *, status: Status | None = None, limit: int = 100, after: str | None = None
     ) -> list[Job]:
         """Return a user's jobs, newest first; those that follow the job `after`."""
+
+    def counts(self) -> Counts:
+        """Count the jobs of all users, and their parts."""
 
     def dismiss(self, job_id: str) -> Job | None:
         """End a job that is not over, and return it as it then is; None if there is none. Of others nothing changes."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from services.cubes.jobs import OPEN, TRIES, Claim, Job, Part, TooManyJobsError
+from services.cubes.jobs import OPEN, STATUSES, TRIES, Claim, Counts, Job, Part, TooManyJobsError
 from services.cubes.queue import Waiting, next_user
 
 if TYPE_CHECKING:
@@ -133,6 +133,18 @@ class SqlJobStore:
             given += [after, user]
         wanted = f"SELECT {_JOB} FROM jobs WHERE {' AND '.join(where)} ORDER BY created DESC, id DESC LIMIT ?"  # noqa: S608 - as above
         return [_job(row) for row in self.database.read(wanted, *given, limit)]
+
+    def counts(self) -> Counts:
+        """Count the jobs of all users, and their parts that wait or run."""
+        jobs: dict[str, int] = dict.fromkeys(STATUSES, 0)
+        jobs |= dict(self.database.read("SELECT status, count(*) FROM jobs GROUP BY status"))
+        parts = {"waiting": 0, "running": 0}
+        parts |= dict(
+            self.database.read(
+                "SELECT status, count(*) FROM parts WHERE status IN ('waiting', 'running') GROUP BY status"
+            )
+        )
+        return Counts(jobs, parts)
 
     def dismiss(self, job_id: str) -> Job | None:
         """End a job that is not over, and return it as it then is; None if there is none."""

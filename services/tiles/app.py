@@ -52,9 +52,9 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     backend = backend_of(archive.catalogue_url)
     search = CatalogueSearch(backend)
     limits = Limits(cache_bytes=settings.tile_cache_bytes, objects=settings.tile_objects, pixels=settings.tile_values)
-    workshop = _workshop(settings, settings.tile_threads, settings.tile_seconds)
-    crops = _workshop(settings, settings.tile_crop_threads, settings.tile_seconds)
-    downloads = _workshop(settings, settings.tile_grid_threads, settings.cube_seconds)
+    workshop = _workshop(settings, "tiles", settings.tile_threads, settings.tile_seconds)
+    crops = _workshop(settings, "crops", settings.tile_crop_threads, settings.tile_seconds)
+    downloads = _workshop(settings, "tile-files", settings.tile_grid_threads, settings.cube_seconds)
     budget = Budget(max(settings.tile_values_at_once, 2 * settings.tile_values))
     scenes = Scenes(archive, limits=limits, find=search.ids)
     connection = Connection(archive, ArchiveFinder())
@@ -88,12 +88,13 @@ def create_tiles_app(archive: Archive, settings: Settings) -> FastAPI:
     return app
 
 
-def _workshop(settings: Settings, threads: int, seconds: float) -> Workshop:
+def _workshop(settings: Settings, name: str, threads: int, seconds: float) -> Workshop:
     return Workshop(
         threads=threads,
         waiting=settings.tile_waiting,
         per_user=settings.tile_requests_per_client,
         seconds=seconds,
+        name=name,
         hint="ask for less",
     )
 

@@ -22,6 +22,7 @@ from abut.pixels import LOCAL_THREADS, REMOTE_THREADS
 from abut.regrid import regrid_bits, regrid_ids
 from abut.unusable import explained
 from abut.view_masks import of_product
+from services.metrics import metrics
 from services.tiles.levels import halved
 
 if TYPE_CHECKING:
@@ -127,6 +128,9 @@ class Objects:
                 absent.append(number)
             else:
                 found[number] = kept
+        cached = metrics().cached
+        cached.labels("hit").inc(len(found))
+        cached.labels("miss").inc(len(absent))
         if len(absent) == 1:
             found[absent[0]] = self._one(wants[absent[0]])
         elif absent:

@@ -39,7 +39,9 @@ OTHER = ToySource("32TNP", label="1", datastrip_start=START + timedelta(seconds=
 def client_of(archive: Archive, **limits: float) -> TestClient:
     app = FastAPI()
     app.state.place = archive.store.url
-    shop = Workshop(**cast("Any", {"threads": 1, "waiting": 8, "per_user": 8, "seconds": 60, **limits}))
+    shop = Workshop(
+        **cast("Any", {"threads": 1, "waiting": 8, "per_user": 8, "seconds": 60, "name": "crops", **limits})
+    )
     app.include_router(lattice_routes(archive, shop), prefix="/lattice")
     add_handlers(app)
     return TestClient(app)
