@@ -10,6 +10,7 @@ import numpy as np
 
 from abut import __version__
 from workflows import adjacency as correction
+from workflows import classify as landcover
 from workflows import clouds as sky
 from workflows import indices, shadows
 from workflows import segments as superpixels
@@ -36,6 +37,15 @@ CLASSES: Final = ("nodata", "clear", "cloud", "shadow")
 """What the numbers of the classes of `clouds` mean."""
 COLOURS: Final = "#000000 #7fbf7b #ffffff #5e4fa2"
 """Their colours."""
+_COLOURS_OF: Final = {
+    "nodata": "#000000",
+    "water": "#377eb8",
+    "vegetation": "#4daf4a",
+    "bare": "#c8a165",
+    "cloud": "#ffffff",
+    "shadow": "#5e4fa2",
+}
+"""Colours of land cover; grey for what is not among them."""
 _PIECE: Final = {10: 6, 20: 12, 60: 48}
 """Blocks along a side that are corrected together, by pixel size: some 2 GB of memory at most."""
 
@@ -243,6 +253,40 @@ def segments(moment: xr.DataTree, params: Parameters, way: Way) -> Result:
     way.done("segments", 1, 1)
     layers: Mapping[int, Mapping[str, Layer]] = {superpixels.PIXEL: {"segment": (found.ids(), attributes)}}
     return make_result(ground(moment), layers, about(moment, "segments", params, "Superpixels"))
+
+
+def classify(moment: xr.DataTree, params: Parameters, way: Way) -> Result:
+    """Return ``classes`` and ``margin`` at 10 m."""
+    found = landcover.classify(
+        scene_of(moment),
+        model=str(params["model"]) or None,
+        partial=way.partial,
+        threads=way.threads,
+        done=lambda count, total: way.done("classification", count, total),
+    )
+    names = ("nodata", *found.names)
+    layers: dict[str, Layer] = {
+        "classes": (
+            found.classes,
+            {
+                "long_name": "Land cover by segments",
+                "flag_values": np.arange(len(names), dtype=np.uint8),
+                "flag_meanings": " ".join(name.replace(" ", "_") for name in names),
+                "flag_colors": " ".join(_COLOURS_OF.get(name, "#999999") for name in names),
+                "nodata": landcover.NODATA,
+            },
+        ),
+        "margin": (
+            np.where(found.classes == landcover.NODATA, np.iinfo(np.uint16).max, found.margins()).astype(np.uint16),
+            {
+                "long_name": "Probability of the class less that of the next one",
+                "units": "1",
+                "scale_factor": 1 / landcover.SCALE,
+                "_FillValue": np.uint16(np.iinfo(np.uint16).max),
+            },
+        ),
+    }
+    return make_result(ground(moment), {superpixels.PIXEL: layers}, about(moment, "classify", params, "Land cover"))
 
 
 def index(moment: xr.DataTree, params: Parameters, way: Way) -> Result:

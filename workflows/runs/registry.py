@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-from workflows import adjacency, clouds, indices, probability, segments, shadows
+from workflows import adjacency, classify, clouds, indices, probability, segments, shadows
 from workflows.atmosphere import BANDS as CORRECTED
 from workflows.errors import WorkflowError
 from workflows.runs import computing
@@ -44,6 +44,10 @@ def _segment_bands(_: Parameters) -> tuple[str, ...]:
 
 def _segment_radius(_: Parameters) -> int:
     return segments.RADIUS
+
+
+def _classified_radius(_: Parameters) -> int:
+    return classify.RADIUS
 
 
 def _index_bands(params: Parameters) -> tuple[str, ...]:
@@ -96,6 +100,17 @@ WORKFLOWS: Final[dict[str, Workflow]] = {
             reach=_segment_radius,
             pixel=segments.PIXEL,
             made=computing.segments,
+        ),
+        Workflow(
+            name="classify",
+            title="Land cover of superpixels at 10 m, by a trained model",
+            parameters={
+                "model": Parameter(str, "", "a model of your own, a file of LightGBM; none: the one that comes along")
+            },
+            needed=_segment_bands,
+            reach=_classified_radius,
+            pixel=segments.PIXEL,
+            made=computing.classify,
         ),
         Workflow(
             name="index",

@@ -79,7 +79,8 @@ def variables(result: object, core: Bounds) -> dict[str, xr.DataArray]:
     ----------
     result : xarray.DataArray, xarray.Dataset or xarray.DataTree
         What a workflow or a user's function returned; variables have the dimensions y and x with pixel centres as
-        coordinates, evenly spaced, in the coordinate system of the core's zone. What has neither is left out.
+        coordinates, evenly spaced, in the coordinate system of the core's zone. What has neither is left out, and so is
+        the group ``geometry`` of a moment that was handed on.
     core : Bounds
         The ground that is wanted.
 
@@ -107,7 +108,7 @@ def _rasters(result: object) -> dict[str, xr.DataArray]:
     if isinstance(result, xr.Dataset):
         return {str(name): one for name, one in result.data_vars.items() if {"x", "y"} <= set(one.dims)}
     if isinstance(result, xr.DataTree):
-        groups = {node.path.strip("/"): node.to_dataset() for node in result.subtree}
+        groups = {node.path.strip("/"): node.to_dataset() for node in result.subtree if node.path != "/geometry"}
         return {
             f"{path}/{name}" if path else name: one
             for path, group in groups.items()

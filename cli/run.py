@@ -1,0 +1,329 @@
+"""`abut run`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from abut.errors import BadRequestError
+from cli.asking import connected
+from cli.options import Common, debug_option, json_option
+from cli.output import bar, plural, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from abut.connection import Connection
+    from workflows.runs.output import Step
+    from workflows.runs.running import Shown, Task
+    from workflows.runs.workflow import Workflow
+
+_PLACES: Final = ("tile", "product", "tiles", "bbox")
+_OUT: Final = click.Path(path_type=Path)
+
+
+@click.command
+@click.argument("name", required=False)
+@click.argument("safes", nargs=-1, metavar="[SAFE]...", type=_OUT)
+@click.option("--list", "listing", is_flag=True, help="List workflows, what they need, and what can be set.")
+@click.option(
+    "--archive",
+    "-a",
+    envvar="ABUT_ARCHIVE",
+    show_envvar=True,
+    metavar="DIR|URL",
+    help="The archive: a folder, s3://bucket/prefix, or the URL of a service (`abut serve`).",
+)
+@click.option("--tile", metavar="TILE", help="A tile, such as 32TNM.")
+@click.option("--product", metavar="ID", help="A product: its tile, with what its datatake saw around it.")
+@click.option("--tiles", metavar="TILES", help="Several tiles, with commas, as one Zarr of the zone; restartable.")
+@click.option("--bbox", metavar="W,S,E,N", help="A box, in degrees or as --crs says.")
+@click.option("--crs", metavar="CRS", help="What the box is written in.  [default: EPSG:4326]")
+@click.option("--core", metavar="W,S,E,N", help="Part of the tile: easting and northing in metres, multiples of 60.")
+@click.option("--datetime", "period", metavar="FROM[/TO]", help="Years, months, days or RFC 3339; .. for an open end.")
+@click.option("--baseline", metavar="NUMBER", help="Processing baseline, such as 05.11.  [default: newest]")
+@click.option("--across", is_flag=True, help="Fill from other zones, resampled: results differ there.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the workflow.")
+@click.option("--radius", metavar="LENGTH", help="How far a function of your own looks.  [default: 0]")
+@click.option("--bands", metavar="NAMES", help="What it needs, such as B02,B8A.  [default: all]")
+@click.option("--buffer", metavar="LENGTH", help="Ground to read around.  [default: what the workflow needs]")
+@click.option("--partial", is_flag=True, help="Do with less ground than the workflow looks at.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: cores, at most 4]")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Tasks at once, with --tiles.")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler that runs them, with --tiles.")
+@click.option("--out", type=_OUT, help="x.zarr, x.zarr.zip, x.nc, x.tif; without a suffix a folder of GeoTIFFs.")
+@click.option("--variables", metavar="NAMES", help="What to write.  [default: all; to x.tif the first]")
+@click.option("--overwrite", is_flag=True, help="Replace a result that is there, when the new one is complete.")
+@click.option("--compare", is_flag=True, help="Compare the results of SAFE products and of an archive of them.")
+@click.option("--command", "program", metavar="TEXT", help="Compare what a program writes: 'prog {safe} {out}'.")
+@click.option("--certificate", metavar="FILE", type=_OUT, help="Where --compare writes its verdict as JSON.")
+@click.option("--maps", metavar="DIR", type=_OUT, help="Where --compare writes pictures of what differs.")
+@json_option()
+@debug_option()
+def command(**given: Any) -> int:
+    """Run a workflow on ground of an archive, or prove that it gives what it gives on SAFE.
+
+    A workflow is one of `abut run --list`, or a function of your own, package.module:function, that is called with the
+    digital numbers of a moment (an xarray.DataTree) and returns something of xarray with y and x.
+
+    \b
+    abut run --list
+    abut run clouds --archive l1c --tile 32TNM --datetime 2025-07 --out clouds.zarr
+    abut run index --archive l1c --bbox 11,46,11.5,46.5 --datetime 2025-07-03 --set index=ndvi,evi --out indices
+    abut run mine:snow --bands B03,B11 --archive l1c --product S2B_MSIL1C_... --out snow.tif
+    abut run clouds --compare *.SAFE
+    abut run --command 'gdal_translate {safe} {out}/x.tif' --compare one.SAFE
+    """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
+    with _one_line():
+        if given["listing"]:
+            return _list(given)
+        if given["compare"] or given["program"]:
+            return _compare(given)
+        return _run(given)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what a workflow refuses into bad input, which is told in one line."""
+    from workflows.errors import WorkflowError  # noqa: PLC0415 - numpy takes its time
+
+    try:
+        yield
+    except WorkflowError as error:
+        raise BadRequestError(str(error)) from error
+
+
+def _list(given: Mapping[str, Any]) -> int:
+    from workflows.runs.registry import WORKFLOWS  # noqa: PLC0415 - scipy takes its time
+
+    some = [_workflow(given)] if given["name"] else list(WORKFLOWS.values())
+    if given["as_json"]:
+        print_json([_described(one) for one in some])
+        return 0
+    for one in some:
+        what = _described(one)
+        click.echo(f"{one.name}  {one.title}")
+        click.echo(f"    looks {what['radius']:,} m around a pixel; bands {', '.join(what['bands'])}")
+        for parameter in what["parameters"]:
+            default = f"  [default: {parameter['default']}]"
+            text = f"{parameter['help']}: " if parameter["help"] else ""
+            click.echo(f"    --set {parameter['name']}=...  {text}{parameter['allowed']}{default}")
+    return 0
+
+
+def _described(one: Workflow) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "title": one.title,
+        "radius": one.radius(),
+        "bands": list(one.bands()),
+        "pixel": one.pixel,
+        "per_time": one.per_time,
+        "parameters": [
+            {
+                "name": name,
+                "type": "list" if parameter.kind is tuple else parameter.kind.__name__,
+                "default": parameter.written,
+                "allowed": parameter.allowed,
+                "help": parameter.help,
+            }
+            for name, parameter in one.parameters.items()
+        ],
+    }
+
+
+def _workflow(given: Mapping[str, Any]) -> Workflow:
+    """Return the workflow of a name, or of a user's function."""
+    from abut.asked import parse_bands  # noqa: PLC0415 - as below
+    from abut.length import parse_length  # noqa: PLC0415 - as below
+    from workflows.runs.registry import user_workflow, workflow  # noqa: PLC0415 - scipy takes its time
+
+    name = given["name"]
+    if not name:
+        raise click.UsageError("Missing argument 'NAME': a workflow of `abut run --list`, or package.module:function")
+    if ":" not in name:
+        for option in ("radius", "bands"):
+            if given[option] is not None:
+                raise click.UsageError(f"--{option} is for functions of your own; {name} knows its {option} itself")
+        return workflow(name)
+    bands = None if given["bands"] is None else [band.name for band in parse_bands(given["bands"])]
+    radius = 0.0 if given["radius"] is None else parse_length(given["radius"])
+    return user_workflow(name, -int(-radius // 1), bands)
+
+
+def _settings(given: Mapping[str, Any], one: Workflow) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given["settings"]:
+        name, sign, value = text.partition("=")
+        if not sign or not name.strip():
+            raise click.UsageError(f"--set {text!r} is not NAME=VALUE")
+        if name.strip() in found:
+            raise click.UsageError(f"--set {name.strip()} is given twice")
+        found[name.strip()] = value
+    one.params(found)
+    return found
+
+
+def _compare(given: Mapping[str, Any]) -> int:
+    from cli.run_compare import compare_command  # noqa: PLC0415 - needed by this alone
+
+    for option in (*_PLACES[:1], "tiles", "period", "out", "variables", "buffer", "partial"):
+        if given[option]:
+            raise click.UsageError(f"--{'datetime' if option == 'period' else option} is not for --compare")
+    if given["program"]:
+        safes = tuple(Path(text) for text in (given["name"], *given["safes"]) if text)
+        one, settings = None, {}
+    else:
+        one = _workflow(given)
+        safes, settings = given["safes"], _settings(given, one)
+    status: int = compare_command(
+        one,
+        safes,
+        params=settings,
+        program=given["program"],
+        archive=given["archive"],
+        product=given["product"],
+        bbox=given["bbox"],
+        crs=given["crs"],
+        core=given["core"],
+        across=given["across"],
+        threads=given["threads"] or min(os.cpu_count() or 1, 4),
+        certificate=given["certificate"],
+        maps=given["maps"],
+        overwrite=given["overwrite"],
+        as_json=given["as_json"],
+    )
+    return status
+
+
+def _run(given: Mapping[str, Any]) -> int:
+    if given["safes"]:
+        raise click.UsageError(f"{given['safes'][0]} is one argument too many; SAFE products are for --compare")
+    for option in ("certificate", "maps"):
+        if given[option] is not None:
+            raise click.UsageError(f"--{option} is for --compare")
+    one = _workflow(given)
+    settings = _settings(given, one)
+    for option in ("archive", "out"):
+        if given[option] is None:
+            raise click.UsageError(f"Missing option '--{option}'.")
+    _require_places(given)
+    click.get_current_context().ensure_object(Common).archive = given["archive"]
+    from workflows.runs.output import require_free  # noqa: PLC0415 - xarray takes its time
+
+    if given["tiles"]:
+        from cli.run_tiles import tiles_command  # noqa: PLC0415 - dask takes its time
+
+        return tiles_command(one, settings, given)
+    require_free(given["out"], overwrite=given["overwrite"])
+    task = _task(given, one, settings)
+    return _written(task, connected(given["archive"]), given)
+
+
+def _require_places(given: Mapping[str, Any]) -> None:
+    places = [name for name in _PLACES if given[name]]
+    if len(places) != 1:
+        names = ", ".join(f"--{name}" for name in _PLACES)
+        raise click.UsageError(f"name one of {names}{f', not {len(places)}' if places else ''}")
+    (place,) = places
+    for option, wanted in (
+        ("core", ("tile", "product")),
+        ("crs", ("bbox",)),
+        ("period", ("tile", "tiles", "bbox")),
+        ("baseline", ("tile", "bbox")),
+        ("workers", ("tiles",)),
+        ("scheduler", ("tiles",)),
+    ):
+        if given[option] is not None and place not in wanted:
+            shown = "datetime" if option == "period" else option
+            raise click.UsageError(f"--{shown} is for {', '.join(f'--{name}' for name in wanted)}")
+
+
+def _task(given: Mapping[str, Any], one: Workflow, settings: Mapping[str, str]) -> Task:
+    from abut.length import parse_length  # noqa: PLC0415 - usage is checked before anything is loaded
+    from abut.period import parse_period  # noqa: PLC0415 - as above
+    from abut.tiling import tile  # noqa: PLC0415 - as above
+    from abut.window import bbox_window  # noqa: PLC0415 - as above
+    from workflows.runs.running import Task, buffer_of  # noqa: PLC0415 - xarray takes its time
+
+    asked = None if given["buffer"] is None else parse_length(given["buffer"])
+    buffer_of(one, settings, asked, partial=given["partial"])
+    parse_period(given["period"])
+    return Task(
+        workflow=one,
+        params=settings,
+        tile=tile(given["tile"]).id if given["tile"] else None,
+        product=given["product"],
+        window=bbox_window(_numbers(given["bbox"], "bbox"), given["crs"] or "EPSG:4326") if given["bbox"] else None,
+        core=_numbers(given["core"], "core") if given["core"] else None,
+        period=given["period"],
+        buffer=asked,
+        partial=given["partial"],
+        across=given["across"],
+        threads=given["threads"] or min(os.cpu_count() or 1, 4),
+        options={"baseline": given["baseline"]} if given["baseline"] else {},
+    )
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise BadRequestError(f"--{option} {text!r} is not W,S,E,N") from None
+
+
+def _written(task: Task, connection: Connection, given: Mapping[str, Any]) -> int:
+    """Run a task, write what it gives, and say what was written."""
+    from workflows.runs.output import write_steps  # noqa: PLC0415 - xarray is slow
+    from workflows.runs.running import run  # noqa: PLC0415 - as above
+
+    names = given["variables"].split(",") if given["variables"] else None
+    told: list[dict[str, Any]] = []
+    with _progress(hidden=given["as_json"]) as shown:
+        steps = _watched(run(task, connection, shown=shown), told, digests=given["as_json"])
+        written = write_steps(steps, given["out"], overwrite=given["overwrite"], names=names)
+    if given["as_json"]:
+        print_json(
+            {
+                "path": str(given["out"]),
+                "workflow": task.workflow.name,
+                "parameters": task.workflow.params(task.params),
+                "variables": written,
+                "moments": told,
+            }
+        )
+        return 0
+    click.echo(f"{given['out']}: {', '.join(written)} of {plural(len(told), 'moment')}")
+    for one in told:
+        click.echo(f"    {one['datetime']}  {one['summary']}".rstrip())
+    return 0
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Shown]:
+    """Show which moment and which stage of it is being worked on."""
+    with bar(None, " parts", hidden=hidden) as progress:
+
+        def shown(number: int, moments: int, stage: str, count: int, total: int) -> None:
+            text = f"{number + 1}/{moments} {stage}"
+            if progress.desc != f"{text}: ":
+                progress.reset(total)
+                progress.set_description(text)
+            progress.total = total
+            progress.update(count - progress.n)
+
+        yield shown
+
+
+def _watched(steps: Iterator[Step], told: list[dict[str, Any]], *, digests: bool) -> Iterator[Step]:
+    """Hand steps on, and note what they are."""
+    from workflows.runs.summary import described, in_words  # noqa: PLC0415 - xarray is slow
+
+    for step in steps:
+        one = described(step, digests=digests)
+        told.append(one if digests else {"datetime": one["datetime"], "summary": in_words(step)})
+        yield step
