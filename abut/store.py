@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _REQUEST_TIMEOUT: Final = timedelta(seconds=60)
-"""Of a web server: for all of one object; blocks have at most some two megabytes."""
+"""For all of one object; blocks have at most some two megabytes."""
+_TIMEOUTS: Final[ClientConfig] = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": _REQUEST_TIMEOUT}
 _RETRIES: Final[RetryConfig] = {
     "max_retries": 5,
     "retry_timeout": timedelta(seconds=120),
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=5), "base": 2},
 }
-"""Of a web server: tries of one object after an error of the server or of the connection."""
+"""Tries of one object after an error of the server or of the connection."""
 _STAGED: Final = re.compile(r"#\d+$")
 """End of the names of files that obstore's local store had not finished."""
 
@@ -266,8 +267,9 @@ def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:
     text = os.fspath(url)
     if text.startswith("s3://"):
         plain = os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true")
+        options: ClientConfig = {"allow_http": plain, **_TIMEOUTS}
         try:
-            return Store(text.rstrip("/"), S3Store.from_url(text, client_options={"allow_http": plain}), None)
+            return Store(text.rstrip("/"), S3Store.from_url(text, client_options=options, retry_config=_RETRIES), None)
         except BaseError as error:
             raise InvalidArchiveError(f"{text}: an archive is a folder or s3://bucket/prefix") from error
     if text.lower().startswith(("http://", "https://")):
@@ -285,11 +287,7 @@ def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:
 
 
 def _open_http(url: str) -> Store:
-    options: ClientConfig = {
-        "allow_http": url.lower().startswith("http://"),
-        "connect_timeout": _CONNECT_TIMEOUT,
-        "timeout": _REQUEST_TIMEOUT,
-    }
+    options: ClientConfig = {"allow_http": url.lower().startswith("http://"), **_TIMEOUTS}
     try:
         return Store(url, HTTPStore(url, client_options=options, retry_config=_RETRIES), None)
     except (BaseError, ValueError) as error:
