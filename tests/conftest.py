@@ -113,7 +113,7 @@ def dark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def old_archive(neighbours: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """An archive with both neighbours, not settled; not to be changed."""
     made = once(tmp_path_factory, "old_archive", lambda folder: _fill(folder, neighbours))
-    return _own(made, tmp_path_factory)
+    return own(made, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +133,7 @@ def modern_archive(modern_neighbours: tuple[Path, Path], tmp_path_factory: pytes
         (purged,) = purge(archive, grace=timedelta(0))
         assert purged.objects == 13 * settled.released > 0
 
-    return _own(once(tmp_path_factory, "modern_archive", make), tmp_path_factory)
+    return own(once(tmp_path_factory, "modern_archive", make), tmp_path_factory)
 
 
 def _make_both(scene: Scene, folder: Path) -> None:
@@ -154,6 +154,6 @@ def _fill(folder: Path, products: tuple[Path, Path]) -> Archive:
     return archive
 
 
-def _own(made: Path, factory: pytest.TempPathFactory) -> Archive:
+def own(made: Path, factory: pytest.TempPathFactory) -> Archive:
     """A copy of this process's own: SQLite comes and goes with files beside a catalogue that somebody reads."""
     return open_archive(shutil.copytree(made, factory.mktemp("own") / "archive"))

@@ -232,10 +232,11 @@ def _clouds(land: Landscape, theme: str, block: Block) -> Iterator[_Cloud]:
     rows = range((bottom - around) // _CELL, (top + around) // _CELL + 1)
     columns = range((left - around) // _CELL, (right + around) // _CELL + 1)
     for j, i in product(rows, columns):
-        drawn, more = draw(theme, "cloud", i, j), draw(theme, "height", i, j)
+        # Clouds that are near each other hang about as high.
+        drawn, more, base = draw(theme, "cloud", i, j), draw(theme, "size", i, j), draw(theme, "base", i // 3, j // 3)
         if drawn % 100 >= land.cloudy:
             continue
-        height = _LOWEST + 50 * (more % ((_HIGHEST - _LOWEST) // 50 + 1))
+        height = _LOWEST + base % (_HIGHEST - _LOWEST - 200) + more % 200
         yield _Cloud(
             x=_CELL * i + (drawn >> 8) % _CELL,
             y=_CELL * j + (drawn >> 20) % _CELL,
