@@ -42,7 +42,7 @@ _CLOUD: Final = (4600, 4500, 4300, 4350, 4400, 4800, 5100, 5000, 5300, 2000, 40,
 _CIRRUS: Final = (3300, 3150, 3000, 3050, 3100, 3500, 3800, 3700, 4000, 1900, 420, 2700, 2000)
 _GROUND: Final = np.array([_SPECTRA[kind] for kind in KINDS], np.int32)
 # What full shadow takes away, in 1/256: the sky lights blue better than infrared.
-_SHADE: Final = (40, 60, 85, 110, 120, 140, 145, 150, 155, 150, 0, 175, 180)
+_SHADE: Final = (30, 45, 80, 115, 150, 180, 185, 190, 195, 185, 0, 205, 210)
 
 _CELL: Final = 2_400
 _LOWEST, _HIGHEST = 800, 4_400

@@ -9,6 +9,7 @@ import pytest
 
 from abut.testing.landscape import KINDS
 from tests.workflows.products import NORTH, SOUTH, Corner, scene_of
+from workflows.classify import classify
 from workflows.clouds import CLEAR, CLOUD, NODATA, SHADOW, clouds_and_shadows
 from workflows.disks import dilated
 from workflows.segments import segment
@@ -64,3 +65,20 @@ def test_segments_follow_the_edges_of_what_is_seen(corner: Corner) -> None:
         return float(counts.max(axis=1).sum() / counts.sum())
 
     assert purity(ids) > purity(np.asarray(row * 10_000 + column)) + 0.05
+
+
+@CORNERS
+def test_each_class_of_the_land_cover_is_found(corner: Corner) -> None:
+    place = around(corner).buffered(-3_000)
+    found = classify(scene_of(corner, place, place), partial=True)
+    kinds, thick = corner.land.kinds(place, 10), corner.land.clouds(place, 10)
+    shade = corner.land.shadows(place, 10)
+    assert min((found.classes == number + 1).mean() for number in range(len(found.names))) > 0.03
+    shares = {name: found.classes == number + 1 for number, name in enumerate(found.names)}
+    clear = (thick == 0) & (shade == 0)
+    green = np.isin(kinds, [KINDS.index(name) for name in ("crops", "meadow", "wood")])
+    assert shares["water"][clear & (kinds == KINDS.index("water"))].mean() > 0.99
+    assert shares["vegetation"][clear & green].mean() > 0.95
+    assert shares["bare"][clear & (kinds == KINDS.index("soil"))].mean() > 0.5
+    assert shares["cloud"][thick > 128].mean() > 0.99
+    assert shares["shadow"][green & (shade > 220) & (thick == 0)].mean() > 0.8
