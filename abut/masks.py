@@ -98,6 +98,28 @@ def read_angles(archive: Archive, product: Product) -> tuple[NDArray[np.float64]
     return sun, viewing
 
 
+def read_mean_angles(archive: Archive, product: Product) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean sun and viewing angles of a legacy tile.
+
+    Returns
+    -------
+    sun : ndarray of float64, shape (2,)
+        Zenith and azimuth in degrees.
+    viewing : ndarray of float64, shape (13, 2)
+        The same of each band, in the order of ``bandId``; NaN where the metadata has none.
+
+    Raises
+    ------
+    MissingObjectError, DigestMismatchError
+        As `read_angles`.
+    """
+    sun, viewing = (
+        _checked(archive, product, f"{GEOMETRY}/{name}")
+        for name in ("mean_sun_angles", "mean_viewing_incidence_angles")
+    )
+    return sun, viewing
+
+
 def _checked(archive: Archive, product: Product, path: str) -> NDArray[np.float64]:
     """Read a small array whose objects are the ones of the record."""
     for key, entry in product.record.objects.items():

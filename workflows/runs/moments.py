@@ -1,0 +1,264 @@
+"""Moments: digital numbers of one step in time over a rectangle of one zone; what workflows and users' functions get.
+
+A moment is an `xarray.DataTree`:
+
+* attributes of the root: ``zone`` (EPSG code), ``window`` and ``core`` (left, bottom, right, top in metres of the
+  zone's coordinate system; the core is what a result is wanted of), ``datetime`` (start of the datatake), ``datatake``,
+  ``products`` (strip by strip in the order of the overlay), ``tile`` if one was asked for;
+* groups ``r10m``, ``r20m``, ``r60m``, as far as there are bands: ``b02`` ... (y, x), uint16 DN, 0 is nodata, with the
+  coordinates x, y (pixel centres), ``spatial_ref``, ``band``, ``radio_add_offset`` (band), ``quantification_value``;
+  and ``provenance`` if other zones were asked for and take part;
+* group ``geometry``: mean angles of sun and of sensor (band B08), in degrees, of each block of 9,600 m that the window
+  touches, (y, x) by block centres, from the product that *owns* the block: of the moment's products that touch it the
+  one whose tile ranks first (`abut.tiling.rank_key`), of several strips of it the first in the overlay. NaN where none
+  does.
+
+Made of an archive here, and of SAFE products by `workflows.runs.safes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from abut.asked import parse_bands
+from abut.cube import Wish, make_cube
+from abut.lattice import BlockRange
+from abut.layout import BAND, GEOMETRY
+from abut.legacy import plan as legacy_plan
+from abut.legacy import read_band
+from abut.masks import read_mean_angles
+from abut.newcomers import read_item
+from abut.request import Request, of_datatake
+from abut.strips import layer_of, sensed
+from abut.tiling import tile as named_tile
+from workflows.runs.building import Ground, Owner, When, build, grounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from abut.archive import Archive
+    from abut.asked import Options
+    from abut.blocks import Slot
+    from abut.connection import Connection
+    from abut.lattice import Bounds
+    from abut.product import Product
+    from abut.request import Plan
+
+VIEWED: Final = BAND["B08"]
+"""Band whose mean viewing angles count: the one in which shadows are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A moment that can be read."""
+
+    time: datetime
+    """Start of the datatake, UTC."""
+    datatake: str
+    """Datatakes, without the baseline at the end of their ids, with spaces."""
+    products: tuple[str, ...]
+    """Products with data in blocks that the window touches, sorted."""
+
+
+def plan_moments(connection: Connection, **asked: Any) -> list[Planned]:
+    """Return the moments that `view_moments` yields, before any pixel is read; parameters and errors are the same."""
+    plan, _, _ = _planned(connection, **asked)
+    return [Planned(slot.time, " ".join(slot.datatakes), slot.products) for slot in plan.source.slots]
+
+
+def view_moments(connection: Connection, **asked: Any) -> Iterator[xr.DataTree]:
+    """Yield the moments of some ground and period; one is in memory at a time.
+
+    Parameters
+    ----------
+    connection : Connection
+        The archive.
+    tile : str, optional
+        A tile, such as ``32TNM``.
+    core : Bounds, optional
+        Ground that a result is wanted of, on the 60 m grid. Default: the tile's legacy footprint.
+    buffer : float
+        Metres of ground around the core, rounded up to a multiple of 60. Default: 0.
+    bands : sequence of str
+        Names of bands.
+    datetime : see `abut.period.parse_period`
+        Period. Default: all time.
+    across : bool
+        Fill what the zone lacks from other zones, resampled. Default: no.
+    **options
+        Further ones of `abut.asked.Options` that choose products or say how other zones are resampled.
+
+    Raises
+    ------
+    WorkflowError
+        If neither tile nor core is given, or the core is not on the 60 m grid or not inside of the tile.
+    AbutError
+        As `abut.connection.Connection.tile`.
+    """
+    plan, request, ground = _planned(connection, **asked)
+    for number, _ in enumerate(plan.source.slots):
+        yield _viewed(request, plan, number, ground)
+
+
+def product_moment(
+    connection: Connection,
+    product_id: str,
+    *,
+    buffer: float,
+    bands: Sequence[str],
+    core: Bounds | None = None,
+    across: bool = False,
+) -> xr.DataTree:
+    """Return what the datatake of a product saw of its tile and around it; the product's own strip goes first.
+
+    Parameters
+    ----------
+    connection : Connection
+        The archive.
+    product_id : str
+        The product.
+    buffer : float
+        Metres of ground around the core, rounded up to a multiple of 60.
+    bands : sequence of str
+        Names of bands.
+    core : Bounds, optional
+        Part of the tile that a result is wanted of, on the 60 m grid. Default: all of it.
+    across : bool
+        Fill what the zone lacks from other zones, resampled.
+
+    Raises
+    ------
+    WorkflowError
+        If the core is not on the 60 m grid, or not inside of the tile.
+    AbutError
+        As `abut.connection.Connection.neighbourhood`: there is no such product, or its neighbours were processed with
+        other offsets.
+    """
+    own = product_id.removesuffix(".SAFE")
+    options = of_datatake(connection.archive, own, {"bands": list(bands), "across": across})
+    ground = grounds(connection.archive.product(own).tile, core, buffer)
+    request = Request(connection.archive, connection.finder, options, own)
+    return _viewed(request, request.plan(ground.window), 0, ground)
+
+
+def lone_moment(
+    connection: Connection, product_id: str, *, bands: Sequence[str], core: Bounds | None = None
+) -> xr.DataTree:
+    """Return a product's legacy tile alone, every digest checked; its own angles everywhere.
+
+    Parameters
+    ----------
+    connection : Connection
+        The archive.
+    product_id : str
+        The product.
+    bands : sequence of str
+        Names of bands.
+    core : Bounds, optional
+        Part of the tile that a result is wanted of; all of the tile is there. Default: all of it.
+
+    Raises
+    ------
+    WorkflowError
+        As `product_moment`.
+    ProductNotFoundError, MissingObjectError, DigestMismatchError
+        As `abut.connection.Connection.legacy_tile`.
+    """
+    archive = connection.archive
+    product = archive.product(product_id.removesuffix(".SAFE"))
+    ground = replace(grounds(product.tile, core, 0), window=product.tile.footprint)
+    chosen, sources = parse_bands(list(bands)), legacy_plan(archive, product)
+    item = read_item(archive.store, product.id)
+    assert item is not None  # noqa: S101 - it was just there
+    layer = layer_of(item, product.layer, f"{archive.store.url}/products/{product.id}.json")
+    when = When(layer.time, layer.strip.datatake, layer.quantification_value, dict(layer.radio_add_offset))
+    pixels = {band: read_band(archive, product, band, sources=sources) for band in chosen}
+    return build(pixels, ground, when, [_owner(archive, product, None)])
+
+
+def _planned(
+    connection: Connection,
+    *,
+    bands: Sequence[str],
+    tile: str | None = None,
+    core: Bounds | None = None,
+    buffer: float = 0,
+    datetime: Any = None,
+    across: bool = False,
+    **options: Any,
+) -> tuple[Plan, Request, Ground]:
+    asked = cast("Options", {"bands": list(bands), "datetime": datetime, "across": across, **options})
+    ground = grounds(named_tile(tile) if tile is not None else None, core, buffer)
+    request = Request(connection.archive, connection.finder, asked)
+    return request.plan(ground.window), request, ground
+
+
+def _viewed(request: Request, plan: Plan, number: int, ground: Ground) -> xr.DataTree:
+    """Return a step of a plan as a moment."""
+    slot = plan.source.slots[number]
+    bands = parse_bands(request.options.get("bands"))
+    cube = cast("xr.DataTree", _step(request, plan, ground, number))
+    pixels: dict[Any, NDArray[np.uint16]] = {}
+    provenance = {}
+    for band in bands:
+        group = cube[f"r{band.resolution}m"].to_dataset()
+        pixels[band] = group[band.key].to_numpy()[0]
+        if "provenance" in group:
+            marked = group["provenance"]
+            provenance[band.resolution] = (marked.to_numpy()[0], dict(marked.attrs))
+    when = When(slot.time, " ".join(slot.datatakes), slot.quantification_value, slot.radio_add_offset)
+    return build(pixels, ground, when, _owners(request, slot, ground), provenance)
+
+
+def _step(request: Request, plan: Plan, ground: Ground, number: int) -> Any:
+    """Read one step; if there are several, lazily first, so that the others are not."""
+    several = len(plan.source.slots) > 1
+    cube = make_cube(
+        plan.source,
+        ground.window,
+        Wish(bands=parse_bands(request.options.get("bands"))),
+        chunks={"time": 1} if several else None,
+        neighbours=plan.neighbours,
+        resampling=request.options.get("resampling", "nearest"),
+        store=request.archive.store,
+        threads=request.options.get("threads"),
+        limit=None,
+    )
+    return cube.isel(time=slice(number, number + 1)).load() if several else cube
+
+
+def _owners(request: Request, slot: Slot, ground: Ground) -> list[Owner]:
+    """Return the products of a step that have data in blocks of the zone that the window touches."""
+    archive = request.archive
+    first = archive.product(request.product).layer if request.product else None
+    blocks = frozenset(BlockRange.around(ground.window))
+    found = [archive.product(name) for name in slot.products]
+    return [
+        _owner(archive, one, first)
+        for one in found
+        if one.tile.zone == ground.window.zone and not blocks.isdisjoint(one.record.valid)
+    ]
+
+
+def _owner(archive: Archive, product: Product, first: str | None) -> Owner:
+    """Return a product as an owner; strips are in the order of their start, but that of a layer that goes first."""
+    start = sensed(product.layer)
+    goes_first = first is not None and sensed(first) == start
+    order = (not goes_first, start.isoformat() if start else "")
+    return Owner(product.id, product.tile, order, _angles(archive, product))
+
+
+def _angles(archive: Archive, product: Product) -> tuple[float, float, float, float]:
+    """Return the mean angles of sun and sensor; NaN of a product whose metadata has none."""
+    if f"{GEOMETRY}/mean_sun_angles/zarr.json" not in product.record.objects:
+        return np.nan, np.nan, np.nan, np.nan
+    sun, views = read_mean_angles(archive, product)
+    view = views[VIEWED.index]
+    return float(sun[0]), float(sun[1]), float(view[0]), float(view[1])
