@@ -16,6 +16,7 @@ EXTRAS: Final = {
     **dict.fromkeys(("pystac_client", "requests", "rustac"), "client"),
     **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),
     **dict.fromkeys(("anyio", "cql2", "fastapi", "httpx", "jwt", "orjson", "pydantic"), "services"),
+    **dict.fromkeys(("lightgbm", "s2cloudless", "scipy"), "workflows"),
     **dict.fromkeys(("pydantic_settings", "stac_fastapi", "starlette", "uvicorn"), "services"),
 }
 """Which extra of the distribution brings a package that the reading library does without."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +79,7 @@ def command(**given: Any) -> int:
     abut run clouds --compare *.SAFE
     abut run --command 'gdal_translate {safe} {out}/x.tif' --compare one.SAFE
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    with _one_line():
+    with _one_line(), _notes():
         if given["listing"]:
             return _list(given)
         if given["compare"] or given["program"]:
@@ -95,6 +96,14 @@ def _one_line() -> Iterator[None]:
         yield
     except WorkflowError as error:
         raise BadRequestError(str(error)) from error
+
+
+@contextmanager
+def _notes() -> Iterator[None]:
+    """Print warnings as a line each, without the place in the program."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: click.echo(f"abut: note: {message}", err=True)
+        yield
 
 
 def _list(given: Mapping[str, Any]) -> int:
@@ -138,13 +147,13 @@ def _described(one: Workflow) -> dict[str, Any]:
 
 def _workflow(given: Mapping[str, Any]) -> Workflow:
     """Return the workflow of a name, or of a user's function."""
-    from abut.asked import parse_bands  # noqa: PLC0415 - as below
-    from abut.length import parse_length  # noqa: PLC0415 - as below
-    from workflows.runs.registry import user_workflow, workflow  # noqa: PLC0415 - scipy takes its time
-
     name = given["name"]
     if not name:
         raise click.UsageError("Missing argument 'NAME': a workflow of `abut run --list`, or package.module:function")
+    from abut.asked import parse_bands  # noqa: PLC0415 - usage is checked first
+    from abut.length import parse_length  # noqa: PLC0415 - as above
+    from workflows.runs.registry import user_workflow, workflow  # noqa: PLC0415 - scipy takes its time
+
     if ":" not in name:
         for option in ("radius", "bands"):
             if given[option] is not None:
@@ -307,10 +316,13 @@ def _written(task: Task, connection: Connection, given: Mapping[str, Any]) -> in
 def _progress(*, hidden: bool) -> Iterator[Shown]:
     """Show which moment and which stage of it is being worked on."""
     with bar(None, " parts", hidden=hidden) as progress:
+        before = ""
 
         def shown(number: int, moments: int, stage: str, count: int, total: int) -> None:
+            nonlocal before
             text = f"{number + 1}/{moments} {stage}"
-            if progress.desc != f"{text}: ":
+            if text != before:
+                before = text
                 progress.reset(total)
                 progress.set_description(text)
             progress.total = total

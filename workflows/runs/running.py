@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abut.errors import MissingObjectError
 from abut.lattice import Bounds
 from abut.tiling import tile as named_tile
-from workflows.errors import NeighbourhoodError, WorkflowError
+from workflows.errors import MissingBandError, NeighbourhoodError, WorkflowError
 from workflows.runs.moments import plan_moments, product_moment, view_moments
 from workflows.runs.output import Step
 from workflows.runs.results import ground, variables
@@ -149,7 +150,7 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
     params = workflow.params(task.params)
     total = moments_of(task, connection)
     core: Bounds | None = None
-    for number, moment in enumerate(_moments(task, connection)):
+    for number, moment in enumerate(_read(task, connection)):
         shown(number, total, "read", 1, 1)
         core = ground(moment)
         if not has_data(moment, workflow.bands(params)):
@@ -170,6 +171,26 @@ def moments_of(task: Task, connection: Connection) -> int:
     if task.product is not None:
         return 1
     return len(plan_moments(connection, **_asked(task, connection)))
+
+
+def _read(task: Task, connection: Connection) -> Iterator[xr.DataTree]:
+    """Yield the moments; a product that lacks a band is named, rather than the object that is not there."""
+    try:
+        yield from _moments(task, connection)
+    except MissingObjectError as error:
+        wanted = task.workflow.bands(task.params)
+        for name in sorted(_products(task, connection)):
+            there = connection.archive.product(name).record.bands
+            missing = [band for band in wanted if band not in there]
+            if missing:
+                raise MissingBandError(f"{name} has no band {', '.join(missing)}") from error
+        raise
+
+
+def _products(task: Task, connection: Connection) -> set[str]:
+    if task.product is not None:
+        return {task.product.removesuffix(".SAFE")}
+    return {name for one in plan_moments(connection, **_asked(task, connection)) for name in one.products}
 
 
 def _moments(task: Task, connection: Connection) -> Iterator[xr.DataTree]:
