@@ -22,9 +22,12 @@ import numpy as np
 from workflows.environment import PIXEL, REACH, WEIGHT, kernel, surroundings
 from workflows.errors import WorkflowError
 from workflows.indices import NODATA, SCALE, quantized
+from workflows.reflectance import cell_sums, strips
 from workflows.scene import RESOLUTION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from workflows.scene import Box, Scene
@@ -104,7 +107,8 @@ def adjacency(
     Returns
     -------
     Corrected
-        Of the core.
+        Of the core. Memory beside the scene: 2 bytes a pixel of the core, as much for a copy if the scene is narrower
+        than 9,600 m around it, and 160 bytes a pixel of 60 m of the core and its neighbourhood.
 
     Raises
     ------
@@ -116,31 +120,46 @@ def adjacency(
     scene.require([band])
     if not partial:
         scene.require_radius(RADIUS, "adjacency correction")
-    around = scene.core.grown(RADIUS)
-    size = RESOLUTION[band]
+    around, factor = scene.core.grown(RADIUS), PIXEL // RESOLUTION[band]
     pixels = _placed(scene, band, around)
-    seen = pixels > 0
-    apparent = ((pixels.astype(np.float64) + scene.offsets.get(band, 0)) / scene.quantification) / atmosphere.gases
-    above = apparent - atmosphere.path
-    first = above / (atmosphere.down * (atmosphere.direct + atmosphere.diffuse))
-    first = np.clip(np.rint(first / (1 + atmosphere.albedo * first) * SCALE), -_LIMIT, _LIMIT)
-    mean, valid = _means(np.where(seen, first, 0).astype(np.int64), seen, PIXEL // size)
+    above = _Above(scene.offsets.get(band, 0), scene.quantification, atmosphere)
+    mean, valid = _means(pixels, factor, above)
     weights = kernel(atmosphere.molecules, atmosphere.aerosols)
     total, weight = surroundings(mean, weights), surroundings(valid, weights)
     with np.errstate(invalid="ignore"):
-        coarse = total / weight / SCALE
-    environment = _between(np.where(weight > 0, coarse, 0.0), PIXEL // size)
-    inner = around.slices(scene.core, size)
-    corrected = (
-        above[inner] * (1 - atmosphere.albedo * environment) / atmosphere.down - atmosphere.diffuse * environment
-    ) / atmosphere.direct
+        coarse = np.where(weight > 0, total / weight / SCALE, 0.0)
+    inner = pixels[around.slices(scene.core, RESOLUTION[band])]
+    reflectance = np.empty(inner.shape, np.int16)
+    for cells, part in strips(inner, factor):
+        environment = _between(coarse[cells.start : cells.stop + 2], factor)
+        rows = slice(cells.start * factor, cells.stop * factor)
+        reflectance[rows] = np.where(part > 0, quantized(_corrected(above(part), environment, atmosphere)), NODATA)
     known = (weight[1:-1, 1:-1] / WEIGHT).astype(np.float32)
-    return Corrected(
-        scene.core,
-        np.where(seen[inner], quantized(corrected), NODATA).astype(np.int16),
-        known,
-        (atmosphere.diffuse / atmosphere.direct * contrast * (1 - known)).astype(np.float32),
-    )
+    doubt = (atmosphere.diffuse / atmosphere.direct * contrast * (1 - known)).astype(np.float32)
+    return Corrected(scene.core, reflectance, known, doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Above:
+    """What the ground adds to the atmosphere's own reflectance, of digital numbers."""
+
+    offset: int
+    quantification: int
+    atmosphere: Atmosphere
+
+    def __call__(self, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
+        apparent = ((pixels.astype(np.float64) + self.offset) / self.quantification) / self.atmosphere.gases
+        above: NDArray[np.float64] = apparent - self.atmosphere.path
+        return above
+
+
+def _corrected(
+    above: NDArray[np.float64], environment: NDArray[np.float64], atmosphere: Atmosphere
+) -> NDArray[np.float64]:
+    """Return reflectances of pixels of known surroundings."""
+    return (
+        above * (1 - atmosphere.albedo * environment) / atmosphere.down - atmosphere.diffuse * environment
+    ) / atmosphere.direct
 
 
 def _placed(scene: Scene, band: str, around: Box) -> NDArray[np.uint16]:
@@ -154,29 +173,37 @@ def _placed(scene: Scene, band: str, around: Box) -> NDArray[np.uint16]:
     return placed
 
 
-def _means(
-    values: NDArray[np.int64], seen: NDArray[np.bool_], factor: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return whole means of the pixels with data of each cell, and whether there are any (1 or 0)."""
-    rows, columns = (length // factor for length in values.shape)
-    cells = (rows, factor, columns, factor)
-    sums, count = values.reshape(cells).sum(axis=(1, 3)), seen.reshape(cells).sum(axis=(1, 3), dtype=np.int64)
-    some = np.maximum(count, 1)
-    return np.rint(sums / some).astype(np.int64), (count > 0).astype(np.int64)
+def _means(pixels: NDArray[np.uint16], factor: int, above: _Above) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return whole means of the first estimates of each cell's pixels with data, and whether there are any (1 or 0)."""
+    air = above.atmosphere
+    mean, valid = (np.empty((pixels.shape[0] // factor, pixels.shape[1] // factor), np.int64) for _ in range(2))
+    for cells, part in strips(pixels, factor):
+        seen = part > 0
+        first = above(part) / (air.down * (air.direct + air.diffuse))
+        first = np.clip(np.rint(first / (1 + air.albedo * first) * SCALE), -_LIMIT, _LIMIT)
+        sums = cell_sums(np.where(seen, first, 0), factor, np.float64)  # of whole numbers: exact
+        count = cell_sums(seen, factor, np.uint16)
+        mean[cells] = np.rint(sums / np.maximum(count, 1))
+        valid[cells] = count > 0
+    return mean, valid
 
 
 def _between(coarse: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
     """Return values at pixels `factor` times smaller, bilinear between centres; the outermost pixels are cut off."""
     if factor == 1:
         return coarse[1:-1, 1:-1]
-    return _between_rows(_between_rows(coarse, factor).T, factor).T
+    down = np.empty((len(coarse) - 2, factor, coarse.shape[1]))
+    for part, (own, other, near) in enumerate(_shares(factor)):
+        down[:, part] = coarse[1:-1] * own + coarse[near : len(coarse) - 2 + near] * other
+    rows = down.reshape(-1, coarse.shape[1])
+    fine = np.empty((len(rows), coarse.shape[1] - 2, factor))
+    for part, (own, other, near) in enumerate(_shares(factor)):
+        fine[:, :, part] = rows[:, 1:-1] * own + rows[:, near : rows.shape[1] - 2 + near] * other
+    return fine.reshape(len(rows), -1)
 
 
-def _between_rows(coarse: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    before, here, after = coarse[:-2], coarse[1:-1], coarse[2:]
-    fine = np.empty((len(here), factor, coarse.shape[1]))
+def _shares(factor: int) -> Iterator[tuple[float, float, int]]:
+    """Yield, by pixel along a cell, the weights of the cell and of the one beside, which is before (0) or after (2)."""
     for part in range(factor):
         offset = (2 * part + 1 - factor) / (2 * factor)  # of the fine pixel's centre from the coarse one's
-        other = before if offset < 0 else after
-        fine[:, part] = here * (1 - abs(offset)) + other * abs(offset)
-    return fine.reshape(-1, coarse.shape[1])
+        yield 1 - abs(offset), abs(offset), 0 if offset < 0 else 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,9 +10,14 @@ from workflows.errors import WorkflowError
 from workflows.scene import RESOLUTION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from workflows.scene import Scene
+
+_STRIP: Final = 1 << 19
+"""Pixels that are summed at a time: a megabyte or two, which the processor's caches hold."""
 
 
 def block_sums(array: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -33,27 +38,45 @@ def block_sums(array: NDArray[np.uint16], factor: int) -> tuple[NDArray[np.int64
     rows, columns = array.shape
     if rows % factor or columns % factor:
         raise WorkflowError(f"{rows} x {columns} pixels can't be cut into cells of {factor} x {factor}")
-    sums = _cells(array.astype(np.int64), factor)
-    counts = _cells((array > 0).astype(np.int64), factor)
+    sums, counts = (np.empty((rows // factor, columns // factor), np.int64) for _ in range(2))
+    for cells, part in strips(array, factor):
+        sums[cells] = cell_sums(part, factor, np.uint32)
+        counts[cells] = cell_sums(part > 0, factor, np.uint16)
     return sums, counts
 
 
 def any_seen(array: NDArray[np.uint16], factor: int) -> NDArray[np.bool_]:
     """Return the cells of `factor` x `factor` pixels that have a DN > 0, (y / factor, x / factor)."""
-    found = array > 0
-    found = np.logical_or.reduce([found[row::factor] for row in range(factor)])
-    cells: NDArray[np.bool_] = np.logical_or.reduce([found[:, column::factor] for column in range(factor)])
-    return cells
+    rows, columns = array.shape
+    found = np.empty((rows // factor, columns // factor), np.bool_)
+    for cells, part in strips(array, factor):
+        most = part[0::factor].copy()
+        for row in range(1, factor):
+            np.maximum(most, part[row::factor], out=most)
+        some = most[:, 0::factor] > 0
+        for column in range(1, factor):
+            some |= most[:, column::factor] > 0
+        found[cells] = some
+    return found
 
 
-def _cells(values: NDArray[np.int64], factor: int) -> NDArray[np.int64]:
-    """Sum rows first, which run through memory in order."""
-    if factor == 1:
-        return values
-    rows = values[0::factor].copy()
+def strips[T: np.generic](array: NDArray[T], factor: int) -> Iterator[tuple[slice, NDArray[T]]]:
+    """Yield rows of cells of `factor` x `factor` pixels, and their pixels: as many as fit into a little memory."""
+    step = max(_STRIP // max(array.shape[1] * factor, 1), 1)
+    for start in range(0, len(array) // factor, step):
+        stop = min(start + step, len(array) // factor)
+        yield slice(start, stop), array[start * factor : stop * factor]
+
+
+def cell_sums[T: np.generic](values: NDArray[Any], factor: int, dtype: type[T]) -> NDArray[T]:
+    """Return sums over cells of `factor` x `factor` pixels, as numbers of a type that holds them.
+
+    Rows are added first: they run through memory in order.
+    """
+    rows: NDArray[Any] = values[0::factor].astype(dtype)
     for row in range(1, factor):
         rows += values[row::factor]
-    cells: NDArray[np.int64] = rows[:, 0::factor].copy()
+    cells = rows[:, 0::factor].copy()
     for column in range(1, factor):
         cells += rows[:, column::factor]
     return cells
