@@ -6,7 +6,7 @@ OPEN ?= 1
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test interop screenshots lint format bench bench-catalogue bench-cubes bench-tiles lock clean
+.PHONY: help setup demo equality test interop screenshots lint format bench bench-catalogue bench-cubes bench-tiles bench-workflows lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench-cubes: setup ## Measure cubes: neighbourhoods, windows, series, beside JP2
 
 bench-tiles: setup ## Measure map tiles: beside rio-tiler on COGs, many clients, memory (needs wrk)
 	@$(PY) -m benchmarks.tiles.run
+
+bench-workflows: setup ## Measure workflows on an archive beside SAFE
+	@$(PY) -m benchmarks.workflows.run
 
 lock: setup ## Write requirements.lock anew from pyproject.toml
 	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
