@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from workflows.reflectance import any_seen, reflectance
-from workflows.scene import RESOLUTION
+from workflows.scene import RESOLUTION, Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,17 +51,17 @@ def cloud_probability(
         If a band was not given.
     """
     scene.require(BANDS)
-    stack = np.stack([reflectance(scene, band, PIXEL) for band in BANDS], axis=-1)
-    valid = seen(scene)
-    found = np.zeros(valid.shape, np.int64)
-    for start in range(0, len(stack), _ROWS):
-        rows = slice(start, start + _ROWS)
-        some = valid[rows]
+    box = scene.box
+    found = np.zeros(box.shape(PIXEL), np.int64)
+    for start in range(0, len(found), _ROWS):
+        stop = min(start + _ROWS, len(found))
+        strip = scene.cut(Box(box.left, box.top - stop * PIXEL, box.right, box.top - start * PIXEL))
+        some = seen(strip)
         if some.any():
-            pixels = stack[rows][some][None, None]
+            pixels = np.stack([reflectance(strip, band, PIXEL)[some] for band in BANDS], axis=-1)[None, None]
             probability = _detector().get_cloud_probability_maps(pixels, num_threads=threads)[0, 0]
-            found[rows][some] = np.rint(probability.astype(np.float64) * SCALE).astype(np.int64)
-        done(min(start + _ROWS, len(stack)), len(stack))
+            found[start:stop][some] = np.rint(probability.astype(np.float64) * SCALE).astype(np.int64)
+        done(stop, len(found))
     return found
 
 

@@ -97,11 +97,11 @@ class Geometry:
     sun_zenith: NDArray[np.float64]
     """From the zenith."""
     sun_azimuth: NDArray[np.float64]
-    """Clockwise from north."""
+    """Clockwise from true north, as seen from the ground."""
     view_zenith: NDArray[np.float64]
     """From the zenith."""
     view_azimuth: NDArray[np.float64]
-    """Clockwise from north."""
+    """Of the sensor, likewise."""
 
     @classmethod
     def constant(cls, box: Box, sun: tuple[float, float], view: tuple[float, float] = (0.0, 0.0)) -> Geometry:

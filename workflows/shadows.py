@@ -18,6 +18,7 @@ import numpy as np
 
 from workflows.disks import box_sum, dilated
 from workflows.errors import WorkflowError
+from workflows.north import convergence
 from workflows.scene import BLOCK
 
 if TYPE_CHECKING:
@@ -158,16 +159,19 @@ class _Frame:
     def blocks(self, geometry: Geometry) -> Iterator[tuple[int, int, list[tuple[int, int] | None]]]:
         """Yield the first row and column of each block in the frame, and where each height moves its clouds."""
         for i, j in np.ndindex(geometry.sun_zenith.shape):
-            yield self.reach + i * _PER_BLOCK, self.reach + j * _PER_BLOCK, _moves(geometry, i, j, self.reach)
+            north = convergence((self.p0 + j + 0.5) * BLOCK, (self.q1 - i - 0.5) * BLOCK)
+            moves = _moves(geometry, (i, j), north, self.reach)
+            yield self.reach + i * _PER_BLOCK, self.reach + j * _PER_BLOCK, moves
 
 
-def _moves(geometry: Geometry, row: int, column: int, reach: int) -> list[tuple[int, int] | None]:
+def _moves(geometry: Geometry, block: tuple[int, int], north: float, reach: int) -> list[tuple[int, int] | None]:
     """Return rows and columns from where a cloud is seen to its shadow, by height; None where that is too far.
 
-    A cloud is seen moved away from the sensor by h tan(view zenith), and throws its shadow away from the sun.
+    A cloud is seen moved away from the sensor by h tan(view zenith), and throws its shadow away from the sun. Azimuths
+    are from true north, rows and columns along the grid, whose north is `north` degrees clockwise of it.
     """
-    sun, sun_from = np.deg2rad(geometry.sun_zenith[row, column]), np.deg2rad(geometry.sun_azimuth[row, column])
-    view, view_from = np.deg2rad(geometry.view_zenith[row, column]), np.deg2rad(geometry.view_azimuth[row, column])
+    sun, sun_from = np.deg2rad(geometry.sun_zenith[block]), np.deg2rad(geometry.sun_azimuth[block] - north)
+    view, view_from = np.deg2rad(geometry.view_zenith[block]), np.deg2rad(geometry.view_azimuth[block] - north)
     south = (np.cos(sun_from) * np.tan(sun) - np.cos(view_from) * np.tan(view)) / PIXEL
     east = (np.sin(view_from) * np.tan(view) - np.sin(sun_from) * np.tan(sun)) / PIXEL
     moves: list[tuple[int, int] | None] = []
