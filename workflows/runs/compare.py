@@ -124,7 +124,9 @@ def compare(
     of_near: dict[str, Any] = {**of_tile, "buffer": workflow.buffer(params), "core": subject.core}
     read_near = partial(product_moment, subject.connection, subject.product, **of_near)
 
-    pasted = bench.run("d", partial(safe_moment, subject.safes, product=subject.product, **of_near), partial=False)
+    pasted = bench.run(
+        "d", partial(safe_moment, subject.safes, product=subject.product, alone=False, **of_near), partial=False
+    )
     moment = bench.read("c", read_near)
     _require_data(moment)
     window, core = ground(moment, "window"), ground(moment)
@@ -141,7 +143,7 @@ def compare(
     again = bench.compute("b", tile, partial=True)
     original = bench.run(
         "a",
-        lambda: lone_part(safe_moment(subject.safes, product=subject.product, **of_tile), window, core),
+        lambda: lone_part(safe_moment(subject.safes, product=subject.product, alone=True, **of_tile), window, core),
         partial=True,
     )
     same, own_angles = _differences(again, original), counted(original)
