@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 from tqdm import tqdm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def print_json(document: Any, *, indent: int | None = 1) -> None:
@@ -57,6 +58,24 @@ def bar(total: int | None, unit: str, *, hidden: bool, position: int = 0) -> tqd
         dynamic_ncols=True,
         file=sys.stderr,
     )
+
+
+@contextmanager
+def stages(*, hidden: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar that begins anew with each stage; give what is told the stage, its parts that are done, and all."""
+    before = ""
+    with bar(None, " parts", hidden=hidden) as progress:
+
+        def show(stage: str, count: int, total: int) -> None:
+            nonlocal before
+            if stage != before:
+                before = stage
+                progress.reset(total)
+                progress.set_description(stage)
+            progress.total = total
+            progress.update(count - progress.n)
+
+        yield show
 
 
 def counted[T](values: Sequence[T], unit: str, *, hidden: bool) -> Iterator[T]:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from abut.errors import BadRequestError
 from cli.asking import connected
 from cli.options import Common, debug_option, json_option
-from cli.output import bar, plural, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from abut.connection import Connection
-    from workflows.runs.output import Step
-    from workflows.runs.running import Shown, Task
     from workflows.runs.workflow import Workflow
 
 _PLACES: Final = ("tile", "product", "tiles", "bbox")
@@ -63,6 +60,9 @@ _OUT: Final = click.Path(path_type=Path)
 @click.option("--command", "program", metavar="TEXT", help="Compare what a program writes: 'prog {safe} {out}'.")
 @click.option("--certificate", metavar="FILE", type=_OUT, help="Where --compare writes its verdict as JSON.")
 @click.option("--maps", metavar="DIR", type=_OUT, help="Where --compare writes pictures of what differs.")
+@click.option("--keep", metavar="DIR", type=_OUT, help="Where --compare keeps the archive that it makes.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds for a --command.")
+@click.option("--twice", is_flag=True, help="Run a --command on the original twice: does it repeat itself?")
 @json_option()
 @debug_option()
 def command(**given: Any) -> int:
@@ -79,6 +79,7 @@ def command(**given: Any) -> int:
     abut run clouds --compare *.SAFE
     abut run --command 'gdal_translate {safe} {out}/x.tif' --compare one.SAFE
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
+    given["threads"] = given["threads"] or min(os.cpu_count() or 1, 4)
     with _one_line(), _notes():
         if given["listing"]:
             return _list(given)
@@ -107,42 +108,10 @@ def _notes() -> Iterator[None]:
 
 
 def _list(given: Mapping[str, Any]) -> int:
+    from cli.run_list import list_command  # noqa: PLC0415 - needed by this alone
     from workflows.runs.registry import WORKFLOWS  # noqa: PLC0415 - scipy takes its time
 
-    some = [_workflow(given)] if given["name"] else list(WORKFLOWS.values())
-    if given["as_json"]:
-        print_json([_described(one) for one in some])
-        return 0
-    for one in some:
-        what = _described(one)
-        click.echo(f"{one.name}  {one.title}")
-        click.echo(f"    looks {what['radius']:,} m around a pixel; bands {', '.join(what['bands'])}")
-        for parameter in what["parameters"]:
-            default = f"  [default: {parameter['default']}]"
-            text = f"{parameter['help']}: " if parameter["help"] else ""
-            click.echo(f"    --set {parameter['name']}=...  {text}{parameter['allowed']}{default}")
-    return 0
-
-
-def _described(one: Workflow) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "title": one.title,
-        "radius": one.radius(),
-        "bands": list(one.bands()),
-        "pixel": one.pixel,
-        "per_time": one.per_time,
-        "parameters": [
-            {
-                "name": name,
-                "type": "list" if parameter.kind is tuple else parameter.kind.__name__,
-                "default": parameter.written,
-                "allowed": parameter.allowed,
-                "help": parameter.help,
-            }
-            for name, parameter in one.parameters.items()
-        ],
-    }
+    return list_command([_workflow(given)] if given["name"] else WORKFLOWS.values(), as_json=given["as_json"])
 
 
 def _workflow(given: Mapping[str, Any]) -> Workflow:
@@ -189,20 +158,25 @@ def _compare(given: Mapping[str, Any]) -> int:
     else:
         one = _workflow(given)
         safes, settings = given["safes"], _settings(given, one)
+    # An archive of the environment is where the user works: what is compared is named, or made of the SAFEs.
+    source = click.get_current_context().get_parameter_source("archive")
     status: int = compare_command(
         one,
         safes,
         params=settings,
         program=given["program"],
-        archive=given["archive"],
+        archive=given["archive"] if source != ParameterSource.ENVIRONMENT else None,
         product=given["product"],
         bbox=given["bbox"],
         crs=given["crs"],
         core=given["core"],
         across=given["across"],
-        threads=given["threads"] or min(os.cpu_count() or 1, 4),
+        threads=given["threads"],
         certificate=given["certificate"],
         maps=given["maps"],
+        keep=given["keep"],
+        timeout=given["timeout"],
+        twice=given["twice"],
         overwrite=given["overwrite"],
         as_json=given["as_json"],
     )
@@ -212,8 +186,8 @@ def _compare(given: Mapping[str, Any]) -> int:
 def _run(given: Mapping[str, Any]) -> int:
     if given["safes"]:
         raise click.UsageError(f"{given['safes'][0]} is one argument too many; SAFE products are for --compare")
-    for option in ("certificate", "maps"):
-        if given[option] is not None:
+    for option in ("certificate", "maps", "keep", "timeout", "twice"):
+        if given[option]:
             raise click.UsageError(f"--{option} is for --compare")
     one = _workflow(given)
     settings = _settings(given, one)
@@ -222,6 +196,7 @@ def _run(given: Mapping[str, Any]) -> int:
             raise click.UsageError(f"Missing option '--{option}'.")
     _require_places(given)
     click.get_current_context().ensure_object(Common).archive = given["archive"]
+    from cli.run_ground import task_of, written  # noqa: PLC0415 - needed by this alone
     from workflows.runs.output import require_free  # noqa: PLC0415 - xarray takes its time
 
     if given["tiles"]:
@@ -229,8 +204,8 @@ def _run(given: Mapping[str, Any]) -> int:
 
         return tiles_command(one, settings, given)
     require_free(given["out"], overwrite=given["overwrite"])
-    task = _task(given, one, settings)
-    return _written(task, connected(given["archive"]), given)
+    task = task_of(given, one, settings)
+    return written(task, connected(given["archive"]), given)
 
 
 def _require_places(given: Mapping[str, Any]) -> None:
@@ -250,92 +225,3 @@ def _require_places(given: Mapping[str, Any]) -> None:
         if given[option] is not None and place not in wanted:
             shown = "datetime" if option == "period" else option
             raise click.UsageError(f"--{shown} is for {', '.join(f'--{name}' for name in wanted)}")
-
-
-def _task(given: Mapping[str, Any], one: Workflow, settings: Mapping[str, str]) -> Task:
-    from abut.length import parse_length  # noqa: PLC0415 - usage is checked before anything is loaded
-    from abut.period import parse_period  # noqa: PLC0415 - as above
-    from abut.tiling import tile  # noqa: PLC0415 - as above
-    from abut.window import bbox_window  # noqa: PLC0415 - as above
-    from workflows.runs.running import Task, buffer_of  # noqa: PLC0415 - xarray takes its time
-
-    asked = None if given["buffer"] is None else parse_length(given["buffer"])
-    buffer_of(one, settings, asked, partial=given["partial"])
-    parse_period(given["period"])
-    return Task(
-        workflow=one,
-        params=settings,
-        tile=tile(given["tile"]).id if given["tile"] else None,
-        product=given["product"],
-        window=bbox_window(_numbers(given["bbox"], "bbox"), given["crs"] or "EPSG:4326") if given["bbox"] else None,
-        core=_numbers(given["core"], "core") if given["core"] else None,
-        period=given["period"],
-        buffer=asked,
-        partial=given["partial"],
-        across=given["across"],
-        threads=given["threads"] or min(os.cpu_count() or 1, 4),
-        options={"baseline": given["baseline"]} if given["baseline"] else {},
-    )
-
-
-def _numbers(text: str, option: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise BadRequestError(f"--{option} {text!r} is not W,S,E,N") from None
-
-
-def _written(task: Task, connection: Connection, given: Mapping[str, Any]) -> int:
-    """Run a task, write what it gives, and say what was written."""
-    from workflows.runs.output import write_steps  # noqa: PLC0415 - xarray is slow
-    from workflows.runs.running import run  # noqa: PLC0415 - as above
-
-    names = given["variables"].split(",") if given["variables"] else None
-    told: list[dict[str, Any]] = []
-    with _progress(hidden=given["as_json"]) as shown:
-        steps = _watched(run(task, connection, shown=shown), told, digests=given["as_json"])
-        written = write_steps(steps, given["out"], overwrite=given["overwrite"], names=names)
-    if given["as_json"]:
-        print_json(
-            {
-                "path": str(given["out"]),
-                "workflow": task.workflow.name,
-                "parameters": task.workflow.params(task.params),
-                "variables": written,
-                "moments": told,
-            }
-        )
-        return 0
-    click.echo(f"{given['out']}: {', '.join(written)} of {plural(len(told), 'moment')}")
-    for one in told:
-        click.echo(f"    {one['datetime']}  {one['summary']}".rstrip())
-    return 0
-
-
-@contextmanager
-def _progress(*, hidden: bool) -> Iterator[Shown]:
-    """Show which moment and which stage of it is being worked on."""
-    with bar(None, " parts", hidden=hidden) as progress:
-        before = ""
-
-        def shown(number: int, moments: int, stage: str, count: int, total: int) -> None:
-            nonlocal before
-            text = f"{number + 1}/{moments} {stage}"
-            if text != before:
-                before = text
-                progress.reset(total)
-                progress.set_description(text)
-            progress.total = total
-            progress.update(count - progress.n)
-
-        yield shown
-
-
-def _watched(steps: Iterator[Step], told: list[dict[str, Any]], *, digests: bool) -> Iterator[Step]:
-    """Hand steps on, and note what they are."""
-    from workflows.runs.summary import described, in_words  # noqa: PLC0415 - xarray is slow
-
-    for step in steps:
-        one = described(step, digests=digests)
-        told.append(one if digests else {"datetime": one["datetime"], "summary": in_words(step)})
-        yield step

@@ -217,10 +217,11 @@ def test_what_an_archive_does_not_have_is_told_in_a_line(
     assert f"{SHOTS[0][0].id} has no band B08, B04" in refused(capfd, "run", "index", *product)
     own = ["run", f"{mine}:reflectance", "--bands", "B01", *place]
     assert "no product" in refused(capfd, *own, "--datetime", "2020")
-    beyond = Bounds(CORE.zone, CORNER.left - 30_000, CORNER.top - 600, CORNER.left - 29_400, CORNER.top)
+    beyond = Bounds(CORE.zone, CORNER.left - 30_000, CORNER.bottom, CORNER.left - 29_400, CORNER.bottom + 600)
     empty = [*own[:-4], "--core", core_of(beyond), "--out", "a.zarr"]
-    assert "has data in B01" in refused(capfd, *empty)
-    assert "is not an archive" in refused(capfd, *own, "-a", "nowhere_at_all")
+    assert "no product at any time" in refused(capfd, *empty)
+    assert "no pixel of 555600 4886400" in refused(capfd, *empty, "--buffer", "40km")
+    assert "nowhere_at_all: no such folder" in refused(capfd, *own, "-a", "nowhere_at_all")
     assert "S2B_X" in refused(capfd, "run", "index", "-a", archive, "--product", "S2B_X", "--out", "a.zarr")
 
 

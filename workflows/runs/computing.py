@@ -46,8 +46,6 @@ _COLOURS_OF: Final = {
     "shadow": "#5e4fa2",
 }
 """Colours of land cover; grey for what is not among them."""
-_PIECE: Final = {10: 6, 20: 12, 60: 48}
-"""Blocks along a side that are corrected together, by pixel size: some 2 GB of memory at most."""
 
 
 def whole(params: Parameters, name: str) -> int:
@@ -209,28 +207,23 @@ def _pieces(scene: Scene) -> Iterator[_Piece]:
         yield key, tuple(boxes)
 
 
-def _together(boxes: tuple[Box, ...], side: int) -> Iterator[tuple[Box, tuple[Box, ...]]]:
-    """Yield the ground around parts that are at most so many blocks apart, and the parts."""
-    places: dict[tuple[int, int], list[Box]] = {}
-    for box in boxes:
-        places.setdefault((box.left // (side * BLOCK), box.bottom // (side * BLOCK)), []).append(box)
-    for some in places.values():
-        around = Box(
-            min(box.left for box in some),
-            min(box.bottom for box in some),
-            max(box.right for box in some),
-            max(box.top for box in some),
-        )
-        yield around, tuple(some)
+def _around(boxes: tuple[Box, ...]) -> Box:
+    """Return the smallest box around others."""
+    return Box(
+        min(box.left for box in boxes),
+        min(box.bottom for box in boxes),
+        max(box.right for box in boxes),
+        max(box.top for box in boxes),
+    )
 
 
 def _corrected(scene: Scene, band: str, pieces: list[_Piece], air: _Air, way: Way) -> Corrected:
     core, size = scene.core, RESOLUTION[band]
     reflectance = np.empty(core.shape(size), np.int16)
     known, uncertainty = (np.empty(core.shape(60), np.float32) for _ in range(2))
-    jobs = [(key, *one) for key, boxes in pieces for one in _together(boxes, _PIECE[size])]
-    for number, (key, around, boxes) in enumerate(jobs):
-        way.done(f"adjacency {band}", number, len(jobs))
+    for number, (key, boxes) in enumerate(pieces):
+        way.done(f"adjacency {band}", number, len(pieces))
+        around = _around(boxes)
         box = around.grown(correction.RADIUS).intersection(scene.box)
         found = correction.adjacency(scene.cut(box, around), band, air.at(key), partial=way.partial)
         for part in boxes:
@@ -238,7 +231,7 @@ def _corrected(scene: Scene, band: str, pieces: list[_Piece], air: _Air, way: Wa
             reflectance[core.slices(part, size)] = found.reflectance[fine]
             known[core.slices(part, 60)] = found.known[coarse]
             uncertainty[core.slices(part, 60)] = found.uncertainty[coarse]
-    way.done(f"adjacency {band}", len(jobs), len(jobs))
+    way.done(f"adjacency {band}", len(pieces), len(pieces))
     return correction.Corrected(core, reflectance, known, uncertainty)
 
 

@@ -117,8 +117,8 @@ def core_in(tile: Tile, edges: tuple[float, ...]) -> Bounds:
         if own.left <= left < right <= own.right and own.bottom <= bottom < top <= own.top:
             return Bounds(own.zone, left, bottom, right, top)
     raise WorkflowError(
-        f"the core {','.join(f'{edge:g}' for edge in edges)} is no part of {tile.id}: west, south, east and north are "
-        f"{own.left} + 60 i, {own.bottom} + 60 j up to {own.right}, {own.top}"
+        f"the core {','.join(f'{edge:.12g}' for edge in edges)} is no part of {tile.id}: west, south, east and north "
+        f"are {own.left} + 60 i, {own.bottom} + 60 j up to {own.right}, {own.top}"
     )
 
 
@@ -150,8 +150,11 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
     params = workflow.params(task.params)
     total = moments_of(task, connection)
     core: Bounds | None = None
-    for number, moment in enumerate(_read(task, connection)):
-        shown(number, total, "read", 1, 1)
+    moments = _read(task, connection)
+    for number in range(total):
+        shown(number, total, "reading", 0, 1)
+        moment = next(moments)
+        shown(number, total, "reading", 1, 1)
         core = ground(moment)
         if not has_data(moment, workflow.bands(params)):
             continue
@@ -163,7 +166,8 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
         found += 1
         yield step_of(moment, result)
     if not found:
-        raise WorkflowError(f"no pixel of {core or 'the ground'} has data in {', '.join(workflow.bands(params))}")
+        where = f"{core.left} {core.bottom} {core.right} {core.top} of {core.zone}" if core else "the ground"
+        raise WorkflowError(f"no pixel of {where} has data in all of {', '.join(workflow.bands(params))}")
 
 
 def moments_of(task: Task, connection: Connection) -> int:
