@@ -153,20 +153,17 @@ class Certificate:
         return said
 
     def _tile(self) -> str:
-        wrong = sum(one.tile.differing for one in self.variables)
-        return (
-            "tile: the result on the re-created tile is that on the SAFE, byte for byte"
-            if not wrong and not self.unequal_inputs["ab"]
-            else f"tile: NOT EQUAL, {wrong:,} values of the result on the re-created tile differ"
-        )
+        return self._same("tile", "ab", "the result on the re-created tile is that on the SAFE")
 
     def _neighbourhood(self) -> str:
-        wrong = sum(one.neighbourhood.differing for one in self.variables)
-        return (
-            "neighbourhood: the result with the view is that of the SAFEs pasted together, byte for byte"
-            if not wrong and not self.unequal_inputs["dc"]
-            else f"neighbourhood: NOT EQUAL, {wrong:,} values of the result with the view differ"
-        )
+        return self._same("neighbourhood", "dc", "the result with the view is that of the SAFEs pasted together")
+
+    def _same(self, name: str, runs: str, claim: str) -> str:
+        wrong = sum(getattr(one, name).differing for one in self.variables)
+        if not wrong and not self.unequal_inputs[runs]:
+            return f"{name}: {claim}, byte for byte"
+        what = f"{wrong:,} values of {runs[0]} and {runs[1]} differ" if wrong else "what was read differs"
+        return f"{name}: NOT EQUAL, {what}"
 
     def _why_unequal(self) -> list[str]:
         said = []
