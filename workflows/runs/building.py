@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ import xarray as xr
 from abut.labels import CONVENTIONS, band_attributes, place
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS, BlockRange, Bounds
 from abut.tiling import rank_key
+from abut.window import MAX_BUFFER
 from workflows.errors import WorkflowError
 from workflows.scene import COARSEST
 
@@ -91,19 +93,19 @@ def grounds(tile: Tile | None, core: Bounds | None, buffer: float) -> Ground:
     ------
     WorkflowError
         If neither tile nor core is given, the core is not on the 60 m grid or not inside of the tile, or the buffer is
-        negative.
+        negative, no number, or larger than `abut.window.MAX_BUFFER`.
     """
     if tile is None and core is None:
         raise WorkflowError("no ground is given: neither a tile nor a core")
-    if not buffer >= 0:
-        raise WorkflowError(f"the buffer {buffer} m is negative")
+    if not 0 <= buffer <= MAX_BUFFER:
+        raise WorkflowError(f"the buffer {buffer} m is not between 0 and {MAX_BUFFER:,.0f} m")
     inner = core if core is not None else tile.footprint  # type: ignore[union-attr]  # one of both is given
     if tile is not None and not (inner.zone == tile.zone and tile.footprint.contains(inner)):
         raise WorkflowError(f"the core {inner} is not inside of {tile.id}, {tile.footprint}")
     equator = inner.zone.equator
     if any(edge % COARSEST for edge in (inner.left, inner.right, inner.bottom - equator, inner.top - equator)):
         raise WorkflowError(f"the edges of the core {inner} are not on the {COARSEST} m grid")
-    metres = -(-int(np.ceil(buffer)) // COARSEST) * COARSEST
+    metres = math.ceil(buffer / COARSEST) * COARSEST
     window = replace(
         inner,
         left=inner.left - metres,

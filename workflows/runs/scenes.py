@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from abut.labels import place
 from abut.lattice import BLOCK_SIZE, BlockRange, Bounds
 from workflows.errors import WorkflowError
 from workflows.runs.building import ANGLES
@@ -84,6 +85,7 @@ def cut_moment(moment: xr.DataTree, window: Bounds, core: Bounds | None = None) 
         else:
             size = int(name.removeprefix("r").removesuffix("m"))
             rows, columns = whole.slices(window, size)
+            data = data.drop_vars("spatial_ref").assign_coords(spatial_ref=place(window, size)["spatial_ref"])
         nodes[f"/{name}"] = data.isel(y=rows, x=columns)
     made = xr.DataTree.from_dict(nodes)
     for name, bounds in (("window", window), ("core", inner)):
