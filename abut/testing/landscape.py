@@ -63,7 +63,7 @@ class Landscape:
     coast: int
     """Easting in metres about which the coast runs from north to south; the sea is in the east."""
     sun: tuple[float, float]
-    """Zenith and azimuth of the sun in degrees: shadows fall away from it."""
+    """Zenith of the sun, and its azimuth clockwise from the *grid's* north, in degrees: shadows fall away from it."""
     offset: int = -1000
     """``RADIO_ADD_OFFSET``: what makes reflectances of digital numbers."""
     cloudy: int = 45

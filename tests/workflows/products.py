@@ -6,18 +6,23 @@ the sea begins, and clouds that this tile does not see throw their shadows into 
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyproj import Proj, Transformer
 
+import abut
 import workflows.scene
 from abut.archive import create_archive
 from abut.lattice import Bounds
 from abut.layout import BANDS
-from abut.testing import Landscape, Scene, Swath, make_safe
+from abut.testing import Landscape, Scene, Swath, make_safe, safe_pixels
 from abut.testing.angles import sun_angles
+from abut.testing.images import BLOCK
+from abut.testing.jp2 import write_jp2
 from abut.tiling import Tile, tile
 from ingest.ingest import ingest
 from ingest.purge import purge
@@ -28,11 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from abut.archive import Archive
+    from abut.connection import Connection
     from abut.layout import Band
-    from abut.testing.images import Alter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,18 @@ class Corner:
     delivered: tuple[tuple[str, int], ...]
     """Tile and index of the datastrip of each product."""
 
+    @property
+    def sun(self) -> tuple[float, float]:
+        """Mean zenith and azimuth of the sun over the tile, from true north, in degrees."""
+        zenith, azimuth = (float(angle) for angle in sun_angles(self.scene, self.tile).mean((1, 2)))
+        return zenith, azimuth
+
+    def core(self, side: int = 7_200) -> Bounds:
+        """Return the square of the tile at its corner."""
+        return (
+            self.part(-side, 0, 0, side) if self.at[1] == self.tile.footprint.bottom else self.part(-side, -side, 0, 0)
+        )
+
     def part(self, west: int, south: int, east: int, north: int) -> Bounds:
         """Return ground by its edges, in metres from the corner."""
         x, y = self.at
@@ -58,20 +73,35 @@ class Corner:
 
 
 def _seen(where: Tile, at: tuple[int, int], scene: Scene, frame: Bounds, seed: int) -> tuple[Scene, Landscape]:
-    zenith, azimuth = (float(angle) for angle in sun_angles(scene, where).mean((1, 2)))
-    land = Landscape(zone=where.zone, coast=at[0] - 600, sun=(zenith, azimuth), offset=scene.offset, seed=seed)
+    zenith, azimuth = (float(angle) for angle in sun_angles(scene, where).mean((1, 2)))  # what its XML says
+    crs = where.zone.epsg
+    degrees = Transformer.from_crs(crs, 4326, always_xy=True).transform(*at)
+    convergence = Proj(crs).get_factors(*degrees).meridian_convergence  # from true north to the grid's
+    sun = zenith, azimuth - convergence
+    land = Landscape(zone=where.zone, coast=at[0] - 600, sun=sun, offset=scene.offset, seed=seed)
     return replace(scene, texture=land, frame=frame, clouds=False), land
 
 
 def _north() -> Corner:
-    """The sun stands in the south: the corner in the south-east is where shadows fall in."""
-    where = tile("32TNP")
+    """The sun stands in the south: the corner in the south-east is where shadows fall in. The next zone is near."""
+    where = tile("32VNR")
     x, y = at = where.footprint.right, where.footprint.bottom
     swath = Swath(zone=where.zone, easting=x - 18_000, northing=y, width=42_000)  # ends 3 km east of the corner
-    scene = Scene(swath=swath, datatake_start=datetime(2025, 9, 26, 10, 10, 59, 24_000, tzinfo=UTC))
-    scene, land = _seen(where, at, scene, Bounds(where.zone, x - 15_600, y - 9_600, x + 9_600, y + 15_600), 3)
-    delivered = (("32TNP", 0), ("32TPP", 0), ("32TNN", 0), ("32TPN", 0))
+    scene = Scene(swath=swath, datatake_start=datetime(2025, 7, 26, 10, 10, 59, 24_000, tzinfo=UTC))
+    scene, land = _seen(where, at, scene, Bounds(where.zone, x - 15_600, y - 9_600, x + 9_600, y + 12_000), 5)
+    delivered = (("32VNR", 0), ("32VPR", 0), ("32VNQ", 0), ("32VPQ", 0))
     return Corner(name="north", tile=where, at=at, scene=scene, land=land, delivered=delivered)
+
+
+def _next_zone(corner: Corner) -> Corner:
+    """What a tile of the next zone saw in the north of the corner: ground that it has to itself."""
+    where = tile("33VUL")
+    x, y = corner.at
+    to_zone = Transformer.from_crs(corner.tile.zone.epsg, where.zone.epsg, always_xy=True)
+    left, bottom = (round(value / 60) * 60 for value in to_zone.transform(x - 4_000, y + 8_000))
+    frame = Bounds(where.zone, left, bottom, left + 9_000, bottom + 9_000)
+    scene, land = _seen(where, (left + 6_000, bottom), corner.scene, frame, 5)
+    return Corner(name="next", tile=where, at=(left, bottom), scene=scene, land=land, delivered=((where.id, 0),))
 
 
 def _south() -> Corner:
@@ -88,6 +118,8 @@ def _south() -> Corner:
 NORTH, SOUTH = _north(), _south()
 """Baseline 05.11 with offset -1000, beside the eastern edge of the swath; and 02.04, without offset, in datastrips
 of which the southern begins some kilometres south of the corner."""
+NEXT_ZONE = _next_zone(NORTH)
+"""A product of the zone beside `NORTH`, of the same datatake."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +130,18 @@ class Made:
     safes: dict[tuple[str, int], Path]
     """The SAFE of each tile and datastrip."""
     archive: Archive
-    """Settled and purged."""
+    """Settled and purged; it may have products of another zone, too."""
 
-    def safe(self, tile_id: str, strip: int = 0) -> Path:
-        """Return a product's SAFE."""
-        return self.safes[tile_id, strip]
+    @property
+    def connection(self) -> Connection:
+        """The archive, as users get it."""
+        return abut.connect(self.archive.store.url)
 
 
-def make_safes(corner: Corner, folder: Path, *, alter: Alter | None = None) -> None:
+def make_safes(corner: Corner, folder: Path) -> None:
     """Make the SAFEs of a corner."""
     for name, strip in corner.delivered:
-        make_safe(corner.scene, name, folder / f"{name}.{strip}", strip=strip, alter=alter)
+        make_safe(corner.scene, name, folder / f"{name}.{strip}", strip=strip)
 
 
 def safes_in(corner: Corner, folder: Path) -> dict[tuple[str, int], Path]:
@@ -116,28 +149,28 @@ def safes_in(corner: Corner, folder: Path) -> dict[tuple[str, int], Path]:
     return {(name, strip): next((folder / f"{name}.{strip}").glob("*.SAFE")) for name, strip in corner.delivered}
 
 
-def make_archive(safes: dict[tuple[str, int], Path], folder: Path) -> None:
+def make_archive(safes: Iterable[Path], folder: Path) -> None:
     """Ingest products, settle and purge."""
     archive = create_archive(folder)
-    for safe in safes.values():
+    for safe in safes:
         for source in safe_sources(safe):
             ingest(archive, source)
     assert sum(one.released for one in settle(archive)) > 0
     assert sum(one.objects for one in purge(archive, grace=timedelta(0))) > 0
 
 
-def one_pixel(where: Bounds, band_name: str, step: int) -> Alter:
-    """Return a change of one pixel of a band: the one that has some ground."""
-
-    def alter(band: Band, image: NDArray[np.uint16], bounds: Bounds) -> NDArray[np.uint16]:
-        if band.name == band_name and bounds.contains(where):
-            inside = bounds.slices(where, band.resolution)
-            assert image[inside].shape == (1, 1)
-            assert image[inside].all()
-            image[inside] += np.uint16(step)
-        return image
-
-    return alter
+def with_wrong_pixel(safe: Path, where: Bounds, band: Band, folder: Path) -> Path:
+    """Copy a SAFE into a folder; one pixel of one JP2, the one that has some ground, is 10,000 more."""
+    copy = shutil.copytree(safe, folder / safe.name)
+    (image,) = copy.glob(f"GRANULE/*/IMG_DATA/*_{band.name}.jp2")
+    footprint = tile(safe.name.split("_T")[1][:5]).footprint
+    pixels = safe_pixels(safe, band)
+    wrong = pixels[footprint.slices(where, band.resolution)]
+    assert wrong.shape == (1, 1)
+    assert wrong.all()
+    wrong += np.uint16(10_000)
+    write_jp2(image, pixels, footprint, BLOCK[band.resolution])
+    return copy
 
 
 def scene_of(corner: Corner, box: Bounds, core: Bounds, bands: Iterable[Band] = BANDS) -> workflows.scene.Scene:
@@ -149,7 +182,7 @@ def scene_of(corner: Corner, box: Bounds, core: Bounds, bands: Iterable[Band] = 
         core=part,
         bands=arrays,
         offsets=dict.fromkeys(arrays, corner.scene.offset),
-        geometry=workflows.scene.Geometry.constant(whole, corner.land.sun),
+        geometry=workflows.scene.Geometry.constant(whole, corner.sun),
     )
 
 

@@ -17,28 +17,19 @@ from workflows.segments import segment
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from abut.lattice import Bounds
 
 CORNERS = pytest.mark.parametrize("corner", [NORTH, SOUTH], ids=lambda corner: corner.name)
 
 
-def around(corner: Corner) -> Bounds:
-    """The part of the data that the tile itself has."""
-    assert corner.scene.frame is not None
-    part = corner.scene.frame.intersection(corner.tile.footprint)
-    assert part is not None
-    return part
-
-
 @CORNERS
 def test_each_class_and_each_kind_of_ground_is_there(corner: Corner) -> None:
-    kinds = corner.land.kinds(around(corner))
+    kinds = corner.land.kinds(corner.core())
     assert min((kinds == number).mean() for number in range(len(KINDS))) > 0.03
 
 
 @CORNERS
 def test_the_detector_finds_the_clouds_and_their_shadows(corner: Corner) -> None:
-    place = around(corner)
+    place = corner.core()
     found = clouds_and_shadows(scene_of(corner, place, place), partial=True).classes
     thick, shade = corner.land.clouds(place), corner.land.shadows(place)
     assert min((found == name).mean() for name in (CLEAR, CLOUD, SHADOW)) > 0.03
@@ -52,7 +43,7 @@ def test_the_detector_finds_the_clouds_and_their_shadows(corner: Corner) -> None
 @CORNERS
 def test_segments_follow_the_edges_of_what_is_seen(corner: Corner) -> None:
     """Most of a segment is of one kind; squares of the same size are a mix."""
-    place = around(corner).buffered(-4_800)
+    place = corner.core(4_800)
     ids = segment(scene_of(corner, place, place), partial=True).ids()
     kinds = corner.land.kinds(place, 10)
     clear = (corner.land.clouds(place, 10) == 0) & (corner.land.shadows(place, 10) == 0)
@@ -69,7 +60,7 @@ def test_segments_follow_the_edges_of_what_is_seen(corner: Corner) -> None:
 
 @CORNERS
 def test_each_class_of_the_land_cover_is_found(corner: Corner) -> None:
-    place = around(corner).buffered(-3_000)
+    place = corner.core()
     found = classify(scene_of(corner, place, place), partial=True)
     kinds, thick = corner.land.kinds(place, 10), corner.land.clouds(place, 10)
     shade = corner.land.shadows(place, 10)
