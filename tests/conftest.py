@@ -35,6 +35,7 @@ LONGEST = (
     "test_demo.py",
     "test_verify.py",
     "test_equality.py",
+    "test_identity.py",
     "test_archive_families.py",
     "test_protocol_model.py",
     "test_schemathesis.py",
