@@ -177,7 +177,7 @@ def classify(
     if not partial:
         scene.require_radius(RADIUS, "classification")
     trained = model if isinstance(model, Model) else load_model(MODEL if model is None else model)
-    canvas = Canvas.around(scene.core.grown(-(-SEGMENTS_REACH // 60) * 60).intersection(scene.box))
+    canvas = Canvas.around(scene.core.grown(SEGMENTS_REACH).intersection(scene.box))
     found = features(scene, canvas, done)
     classes, margins = named(found, trained, threads=threads)
     choice = found.choice[canvas.slices(scene.core)]
@@ -185,7 +185,7 @@ def classify(
     return Classified(
         scene.core,
         trained.classes,
-        _spread(_cells(classes, canvas, near), choice, scene.core),
+        spread(classes, found, scene.core),
         choice,
         _cells(margins, canvas, near),
         final(scene, RADIUS),
@@ -219,6 +219,21 @@ def named(found: Features, model: Model, *, threads: int = 1) -> tuple[NDArray[n
     margins = (ordered[..., -1] - ordered[..., -2]) // np.maximum(voters, 1)
     classes = total.argmax(axis=-1) + 1
     return np.where(some, classes, 0).astype(np.uint8), np.where(some, margins, 0).astype(np.uint16)
+
+
+def spread[T: np.generic](values: NDArray[T], found: Features, box: Box) -> NDArray[T]:
+    """Return the value of each pixel's segment, (y, x) at 10 m of a box; 0 where there are no data.
+
+    Parameters
+    ----------
+    values : ndarray, shape (cell rows, cell columns)
+        Of the segments of the canvas.
+    found : Features
+        Which pixel is in which segment.
+    box : Box
+        A part of the canvas.
+    """
+    return _spread(_cells(values, found.canvas, Canvas.around(box)), found.choice[found.canvas.slices(box)], box)
 
 
 def _cells[T: np.generic](values: NDArray[T], canvas: Canvas, near: Canvas) -> NDArray[T]:

@@ -15,7 +15,7 @@ Level-2A the class that ESA's processor gave, where the rules do not contradict.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,6 +47,7 @@ _SCL: Final = {3: SHADOW, 4: VEGETATION, 5: BARE, 6: WATER, 8: CLOUD, 9: CLOUD}
 _SIDE: Final = 3_000
 _STEP: Final = 9_600
 _AROUND: Final = 9_600
+_GAP: Final = 480
 _OFFSET: Final = -1_000
 
 
@@ -57,7 +58,7 @@ class Specimen:
     name: str
     """What it is called."""
     place: str
-    """Where it is: scenes of one place are never on both sides of a hold-out."""
+    """Where it is: the scene, and after a slash the part of it."""
     scene: Scene = field(repr=False)
     """Pixels, offsets applied."""
     labels: Labels = field(repr=False)
@@ -106,8 +107,7 @@ def rules(toa: dict[str, Values], cloud: Values | None = None) -> Labels:
         BARE: (ndvi < 0.22) & (ndvi > -0.1) & (swir > 0.15) & (swir > nir),
     }
     if cloud is not None:
-        clear = cloud < 0.2
-        choices = {name: flags & clear for name, flags in choices.items()}
+        choices = {name: flags & (cloud < 0.3) for name, flags in choices.items()}
         choices[CLOUD] = (cloud > 0.8) & (toa["B02"] > 0.16)
     return np.select(list(choices.values()), list(choices), 0).astype(np.uint8)
 
@@ -154,20 +154,22 @@ def _read(path: Path) -> tuple[NDArray[np.uint16], tuple[int, int]]:
 
 
 def _level1(path: Path) -> Iterator[Specimen]:
-    """Yield one scene, cut to whole pixels of 60 m of the zone."""
+    """Yield the western and the eastern half of a scene, with a gap between them and all of it around them."""
     bands, box = {}, None
     for band in ORDER:
         array, (left, top) = _read(path.with_name(path.name.replace("_B02.", f"_{band}.")))
         rows, columns = (size * RESOLUTION[band] // 60 * 60 for size in array.shape)
         box = Box(left, top - rows, left + columns, top)
         bands[band] = array[: rows // RESOLUTION[band], : columns // RESOLUTION[band]]
-    if box is None:
-        raise WorkflowError(f"{path} has no bands beside it")
-    yield _labelled(path.stem.removesuffix("_B02"), path.stem.removesuffix("_B02"), _scene_of(box, bands))
-
-
-def _scene_of(box: Box, bands: dict[str, NDArray[np.uint16]]) -> Scene:
-    return Scene(box=box, core=box, bands=bands, offsets={})
+    if box is None or box.right - box.left < 8 * _GAP:
+        raise WorkflowError(f"{path} is too small a scene")
+    name = path.stem.removesuffix("_B02")
+    both = _labelled(name, name, Scene(box=box, core=box, bands=bands, offsets={}))
+    middle = (box.left + box.right) // 120 * 60
+    for half, left, right in (("west", box.left, middle - _GAP), ("east", middle + _GAP, box.right)):
+        core = Box(left, box.bottom, right, box.top)
+        labels = both.labels[box.slices(core, 10)]
+        yield Specimen(f"{name}/{half}", f"{name}/{half}", replace(both.scene, core=core), labels)
 
 
 def _level2(path: Path) -> Iterator[Specimen]:
@@ -188,8 +190,9 @@ def _level2(path: Path) -> Iterator[Specimen]:
             box = core.grown(_AROUND).intersection(whole)
             part = whole.slices(box, 60)
             arrays = {band: _grown(toa[band][part], 60 // RESOLUTION[band]) for band in BANDS}
-            name = f"{tile.name}[{down // _STEP},{right // _STEP}]"
-            yield Specimen(name, tile.name, _scene(box, arrays, core), _grown(labels[inside], 6))
+            half = "north" if down < rows * 30 else "south"
+            name = f"{tile.name}/{half}[{down // _STEP},{right // _STEP}]"
+            yield Specimen(name, f"{tile.name}/{half}", _scene(box, arrays, core), _grown(labels[inside], 6))
 
 
 def _zenith(path: Path) -> float:
