@@ -51,9 +51,9 @@ _OUT: Final = click.Path(path_type=Path)
 @click.option("--buffer", metavar="LENGTH", help="Ground to read around.  [default: what the workflow needs]")
 @click.option("--partial", is_flag=True, help="Do with less ground than the workflow looks at.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads.  [default: cores, at most 4]")
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="Tasks at once, with --tiles.")
+@click.option("--workers", type=click.IntRange(0), metavar="N", help="Tasks at once, with --tiles.")
 @click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler that runs them, with --tiles.")
-@click.option("--out", type=_OUT, help="x.zarr, x.zarr.zip, x.nc, x.tif; without a suffix a folder of GeoTIFFs.")
+@click.option("--out", metavar="NAME", help="x.zarr, x.zarr.zip, x.nc, x.tif; without a suffix a folder of GeoTIFFs.")
 @click.option("--variables", metavar="NAMES", help="What to write.  [default: all; to x.tif the first]")
 @click.option("--overwrite", is_flag=True, help="Replace a result that is there, when the new one is complete.")
 @click.option("--compare", is_flag=True, help="Compare the results of SAFE products and of an archive of them.")
@@ -79,7 +79,6 @@ def command(**given: Any) -> int:
     abut run clouds --compare *.SAFE
     abut run --command 'gdal_translate {safe} {out}/x.tif' --compare one.SAFE
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    given["threads"] = given["threads"] or min(os.cpu_count() or 1, 4)
     with _one_line(), _notes():
         if given["listing"]:
             return _list(given)
@@ -171,7 +170,7 @@ def _compare(given: Mapping[str, Any]) -> int:
         crs=given["crs"],
         core=given["core"],
         across=given["across"],
-        threads=given["threads"],
+        threads=_threads(given),
         certificate=given["certificate"],
         maps=given["maps"],
         keep=given["keep"],
@@ -203,9 +202,18 @@ def _run(given: Mapping[str, Any]) -> int:
         from cli.run_tiles import tiles_command  # noqa: PLC0415 - dask takes its time
 
         return tiles_command(one, settings, given)
-    require_free(given["out"], overwrite=given["overwrite"])
-    task = task_of(given, one, settings)
-    return written(task, connected(given["archive"]), given)
+    if not one.per_time:
+        raise click.UsageError(
+            f"{one.name} is made of several moments: it needs --tiles, one or more, and --out x.zarr"
+        )
+    here = {**given, "out": Path(given["out"]), "threads": _threads(given)}
+    require_free(here["out"], overwrite=given["overwrite"])
+    task = task_of(here, one, settings)
+    return written(task, connected(given["archive"]), here)
+
+
+def _threads(given: Mapping[str, Any]) -> int:
+    return given["threads"] or min(os.cpu_count() or 1, 4)
 
 
 def _require_places(given: Mapping[str, Any]) -> None:
@@ -218,7 +226,7 @@ def _require_places(given: Mapping[str, Any]) -> None:
         ("core", ("tile", "product")),
         ("crs", ("bbox",)),
         ("period", ("tile", "tiles", "bbox")),
-        ("baseline", ("tile", "bbox")),
+        ("baseline", ("tile", "tiles", "bbox")),
         ("workers", ("tiles",)),
         ("scheduler", ("tiles",)),
     ):

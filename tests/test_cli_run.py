@@ -267,6 +267,8 @@ def test_a_neighbourhood_of_mixed_offsets_says_how_to_choose(
         (["clouds", "x.SAFE"], "SAFE products are for --compare"),
         (["clouds", "--maps", "x"], "--maps is for --compare"),
         (["clouds", "-a", "x", "--out", "y", "--tile", "32TNP", "--workers", "3"], "--workers is for --tiles"),
+        (["clouds", "-a", "x", "--out", "y", "--tiles", "32TNP"], "with --tiles the result is a Zarr, x.zarr"),
+        (["clouds", "-a", "x", "--out", "y.zarr", "--tiles", "32TNP", "--overwrite"], "--overwrite is not for --tiles"),
         (["clouds", "--compare", "--tile", "32TNP", "x.SAFE"], "--tile is not for --compare"),
     ],
 )
