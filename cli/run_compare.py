@@ -16,7 +16,7 @@ from abut.errors import BadRequestError, ExportError
 from abut.layout import BANDS
 from cli.asking import connected
 from cli.demonstration import extras
-from cli.output import bar, plural
+from cli.output import bar, plural, stages
 from cli.status import FAILED
 
 if TYPE_CHECKING:
@@ -199,15 +199,7 @@ def _on_workflow(
 
     safes = tuple(dict.fromkeys(given.safe for given in neighbours))
     subject = Subject(connection=connection, safes=safes, product=product, core=ground, across=asked.across)
-    with bar(None, " parts", hidden=asked.as_json) as progress:
-
-        def show(stage: str, count: int, total: int) -> None:
-            if progress.desc != f"{stage}: ":
-                progress.reset(total)
-                progress.set_description(stage)
-            progress.total = total
-            progress.update(count - progress.n)
-
+    with stages(hidden=asked.as_json) as show:
         found = compare(workflow, subject, asked.params, threads=asked.threads, done=show)
     if asked.maps is not None:
         from workflows.runs.maps import draw_maps  # noqa: PLC0415 - needed for this alone
