@@ -37,7 +37,7 @@ from abut.tiling import tile as named_tile
 from workflows.runs.building import Ground, Owner, When, build, grounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     import xarray as xr
@@ -181,6 +181,15 @@ def lone_moment(
     when = When(layer.time, layer.strip.datatake, layer.quantification_value, dict(layer.radio_add_offset))
     pixels = {band: read_band(archive, product, band, sources=sources) for band in chosen}
     return build(pixels, ground, when, [_owner(archive, product, None)])
+
+
+def owners_of(archive: Archive, products: Iterable[str]) -> list[Owner]:
+    """Return products as owners of blocks, in a view without a product of its own; ProductNotFoundError if one is gone.
+
+    What moments over a part of the ground need to have the angles that one over all of it has, see
+    `workflows.runs.building.owned_angles`.
+    """
+    return [_owner(archive, archive.product(name), None) for name in products]
 
 
 def _planned(

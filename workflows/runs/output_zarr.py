@@ -64,7 +64,7 @@ def write_zarr(steps: Iterator[Step], folder: Path) -> None:
             labels.append((np.datetime64(when, "ns"), step.datatake, " ".join(step.products)))
             attributes = attributes or step.attributes
             del step
-        _label(store, places, labels, attributes)
+        label(store, places, labels, attributes)
         zarr.consolidate_metadata(store, zarr_format=3)
 
 
@@ -83,7 +83,7 @@ def _array(root: Any, name: str, variable: xr.DataArray) -> Any:
         fill_value=variable.dtype.type(0) if nodata is None else nodata,
         compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
         dimension_names=["time", *map(str, variable.dims)],
-        attributes=_attributes(variable),
+        attributes=attributes_of(variable),
     )
 
 
@@ -92,7 +92,8 @@ def _transform(variable: xr.DataArray) -> Sequence[str]:
     return found.split()
 
 
-def _attributes(variable: xr.DataArray) -> dict[str, Any]:
+def attributes_of(variable: xr.DataArray) -> dict[str, Any]:
+    """Return the attributes of a variable as Zarr holds them: as JSON, with the fill value as xarray reads it."""
     from xarray.backends.zarr import FillValueCoder  # noqa: PLC0415 - how xarray itself writes and reads it
 
     made = {str(name): plain(value) for name, value in variable.attrs.items()}
@@ -116,19 +117,35 @@ def _place(variable: xr.DataArray) -> dict[str, xr.Variable]:
     return {str(name): one.variable for name, one in variable.coords.items()}
 
 
-def _label(
+def label(
     store: Any,
     places: Mapping[str, Mapping[str, xr.Variable]],
     labels: Sequence[tuple[Any, str, str]],
     attributes: Mapping[str, Any],
+    *,
+    steps_are: str = "Start of the datatake, UTC",
 ) -> None:
-    """Write coordinates and attributes beside the arrays."""
+    """Write coordinates and attributes beside the arrays.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        Where the arrays are.
+    places : mapping
+        The coordinates that say where pixels are, by group; ``""`` is the root.
+    labels : sequence of tuple
+        Time (`numpy.datetime64`), datatakes, and products of each step.
+    attributes : mapping
+        What is said of the whole.
+    steps_are : str
+        What the times mean.
+    """
     times, datatakes, products = zip(*labels, strict=True)
     when = {
         "time": xr.Variable(
             "time",
             np.array(times, "datetime64[ns]"),
-            {"standard_name": "time", "long_name": "Start of the datatake, UTC", "axis": "T"},
+            {"standard_name": "time", "long_name": steps_are, "axis": "T"},
             encoding=TIME_ENCODING,
         ),
         "datatake": xr.Variable("time", np.array(datatakes, np.str_)),
