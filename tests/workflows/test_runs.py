@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from abut.labels import place
 from abut.lattice import Zone
 from tests.workflows import sky
 from tests.workflows.moments import PRODUCT, bounds, moment_of
@@ -319,6 +320,16 @@ def test_a_user_s_function_may_be_a_method_and_return_a_tree(
     tree = variables(user_workflow(mine("tree"), bands=["B01"]).compute(small_moment), core)
     assert set(tree) == {"r60m/b01"}, "angles have no pixels"
     assert (double["b01"] == 2 * tree["r60m/b01"]).all()
+
+
+def test_what_is_made_of_a_band_has_not_the_band_s_nodata() -> None:
+    core = bounds(Box(CORE.left, CORE.bottom, CORE.left + 1_800, CORE.bottom + 1_200))
+    attributes = {"long_name": "Digital number, B01 (coastal aerosol)", "nodata": 0, "comment": "mine"}
+    band = xr.DataArray(np.ones(core.shape(60), np.uint16), place(core, 60), ("y", "x"), attrs=attributes)
+    assert variables(band, core)["result"].attrs["nodata"] == 0
+    made = band.astype(np.float32)
+    made.attrs = attributes
+    assert variables(made, core)["result"].attrs == {"comment": "mine"}
 
 
 @pytest.mark.parametrize(

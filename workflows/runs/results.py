@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from abut.labels import CONVENTIONS, place
+from abut.labels import CONVENTIONS, band_attributes, place
 from abut.lattice import Bounds, Zone
+from abut.layout import BANDS
 from workflows.errors import WorkflowError
 
 if TYPE_CHECKING:
@@ -170,12 +171,19 @@ def _placed(inner: xr.DataArray, core: Bounds, high: float, wide: float) -> xr.D
         dims=inner.dims,
         coords={**kept, "spatial_ref": xr.Variable((), np.int32(0), reference)},
         name=inner.name,
-        attrs={key: value for key, value in inner.attrs.items() if key != "grid_mapping"},
+        attrs=_own_attributes(inner),
     )
     for axis in ("y", "x"):
         made[axis].attrs.update(spatial[axis][2])
     made.encoding["grid_mapping"] = "spatial_ref"
     return made
+
+
+def _own_attributes(inner: xr.DataArray) -> dict[Any, Any]:
+    """Return the attributes of a variable, without those of a band that xarray kept while something else was made."""
+    inherited = str(inner.attrs.get("long_name", "")).startswith("Digital number") and inner.dtype != np.uint16
+    left_out = {"grid_mapping", *(band_attributes(BANDS[0], reflectance=False) if inherited else ())}
+    return {key: value for key, value in inner.attrs.items() if key not in left_out}
 
 
 def digest(variable: xr.DataArray) -> str:
