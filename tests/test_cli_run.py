@@ -279,6 +279,25 @@ def test_what_has_no_meaning_is_refused_before_anything_is_read(
     assert text in refused(capfd, "run", *arguments)
 
 
+def test_many_tiles_become_one_zarr_and_the_same_command_goes_on(
+    archive: str, mine: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    place = ["-a", archive, "--tiles", "32TNP, 32tpq", "--datetime", "2023-08", "--bands", "B01", "--workers", "0"]
+    arguments = ["run", f"{mine}:reflectance", *place, "--out", "all.zarr"]
+    assert run(arguments) == 0
+    assert "2 tasks computed, 0 done earlier, 0 failed" in capfd.readouterr().out
+    assert run([*arguments, "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert (told["computed"], told["earlier"], told["failed"]) == (0, 2, [])
+    failing = ["run", f"{mine}:failing", *place, "--out", "none.zarr"]
+    assert run(failing) == 1
+    output, errors = capfd.readouterr()
+    assert "0 tasks computed, 0 done earlier, 2 failed" in output
+    assert errors.splitlines() == [
+        f"abut: error: {name}, step 0: {mine}:failing raised ValueError: no snow here" for name in ("32TNP", "32TPQ")
+    ]
+
+
 def test_a_core_that_is_no_part_of_the_tile_is_told_what_is(archive: str, capfd: pytest.CaptureFixture[str]) -> None:
     common = ["run", "index", "-a", archive, "--tile", "32TNP", "--out", "y", "--core"]
     for core in ("607200,4897980,609600", "607201,4897980,609600,4899780", "607200,4897980,609600,4901760"):
