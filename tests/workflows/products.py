@@ -57,14 +57,12 @@ class Corner:
     @property
     def sun(self) -> tuple[float, float]:
         """Mean zenith and azimuth of the sun over the tile, from true north, in degrees."""
-        zenith, azimuth = (float(angle) for angle in sun_angles(self.scene, self.tile).mean((1, 2)))
-        return zenith, azimuth
+        return _sun(self.scene, self.tile)
 
     def core(self, side: int = 7_200) -> Bounds:
         """Return the square of the tile at its corner."""
-        return (
-            self.part(-side, 0, 0, side) if self.at[1] == self.tile.footprint.bottom else self.part(-side, -side, 0, 0)
-        )
+        below = self.at[1] == self.tile.footprint.bottom
+        return self.part(-side, 0, 0, side) if below else self.part(-side, -side, 0, 0)
 
     def part(self, west: int, south: int, east: int, north: int) -> Bounds:
         """Return ground by its edges, in metres from the corner."""
@@ -72,13 +70,23 @@ class Corner:
         return Bounds(self.tile.zone, x + west, y + south, x + east, y + north)
 
 
+def _sun(scene: Scene, where: Tile) -> tuple[float, float]:
+    """Return what the tile's XML says."""
+    zenith, azimuth = (float(angle) for angle in sun_angles(scene, where).mean((1, 2)))
+    return zenith, azimuth
+
+
 def _seen(where: Tile, at: tuple[int, int], scene: Scene, frame: Bounds, seed: int) -> tuple[Scene, Landscape]:
-    zenith, azimuth = (float(angle) for angle in sun_angles(scene, where).mean((1, 2)))  # what its XML says
-    crs = where.zone.epsg
-    degrees = Transformer.from_crs(crs, 4326, always_xy=True).transform(*at)
-    convergence = Proj(crs).get_factors(*degrees).meridian_convergence  # from true north to the grid's
-    sun = zenith, azimuth - convergence
-    land = Landscape(zone=where.zone, coast=at[0] - 600, sun=sun, offset=scene.offset, seed=seed)
+    zenith, azimuth = _sun(scene, where)
+    degrees = Transformer.from_crs(where.zone.epsg, 4326, always_xy=True).transform(*at)
+    convergence = Proj(where.zone.epsg).get_factors(*degrees).meridian_convergence  # from true north to the grid's
+    land = Landscape(
+        zone=where.zone,
+        coast=at[0] - 600,
+        sun=(zenith, azimuth - convergence),
+        offset=scene.offset,
+        seed=seed,
+    )
     return replace(scene, texture=land, frame=frame, clouds=False), land
 
 
