@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ingest.granule import Granule
 
 _OPTIONS: Final = {
+    # Bytes; each part is read once, and the default is a share of the machine's memory.
+    "GDAL_CACHEMAX": 64 << 20,
     # With several threads GDAL gives zeros, without an error, where data can't be decoded.
     "GDAL_NUM_THREADS": 1,
     # Nothing but the file itself counts.
