@@ -19,7 +19,8 @@ from abut.errors import (
     NoDataError,
     ProductNotFoundError,
 )
-from abut.lattice import BLOCK_SIZE, BlockRange, Bounds
+from abut.ground import ground_in
+from abut.lattice import BLOCK_SIZE, BlockRange, Bounds, Zone
 from abut.layout import BAND
 from abut.tiling import ranked, tile
 from ingest.ingest import ingest
@@ -294,3 +295,35 @@ def test_a_scene_is_counted_from_the_equator(connection: Connection) -> None:
     assert (scene.core.left, scene.core.bottom) == (CORE.left, CORE.bottom)
     assert scene.margin == 600
     assert np.shares_memory(scene.bands["B01"], moment["r60m/b01"].to_numpy())
+
+
+BORDER = Bounds(Zone(32632), 290_040, 5_083_020, 309_960, 5_103_000)
+"""Around the north-west corner of 32TLR; 31TGM has data on all of it."""
+
+
+@pytest.mark.filterwarnings("ignore:Use `@` matmul:PendingDeprecationWarning")  # odc-geo 0.5 with affine 3
+@pytest.mark.filterwarnings("ignore:The 'shapely.ops.transform:DeprecationWarning")  # and with shapely 2.2
+def test_across_zones_each_moment_is_its_step_of_the_cube_and_marked(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path)
+    west = ground_in(Zone(32631), BORDER, 6_000)
+    assert west is not None
+    east, other = Shot("32TLR", place=BORDER), Shot("31TGM", place=west)
+    alone = shot_days_later(3, "31TGM", place=west)
+    for shot in (east, other, alone, shot_days_later(5, "32TLR", place=BORDER)):
+        ingest(archive, shot)
+    connection = abut.connect(tmp_path)
+    cube = connection.cube(window=BORDER, bands=list(BANDS), across=True, resolution=60)
+    assert isinstance(cube, xr.Dataset)
+    found = list(view_moments(connection, core=BORDER, bands=BANDS, across=True))
+    assert len(found) == 3
+    for step, moment in enumerate(found):
+        for name in ("b01", "b09", "provenance"):
+            assert np.array_equal(moment[f"r60m/{name}"], cube[name][step])
+    marks = [np.unique(moment["r60m/provenance"]).tolist() for moment in found]
+    assert marks == [[0, 1, 2], [0, 2], [0, 1]]
+    assert [moment.attrs["products"] for moment in found[:2]] == [[east.id, other.id], [alone.id]]
+    assert np.isnan(found[1]["geometry/sun_zenith"]).all()
+    own = next(view_moments(connection, core=BORDER, bands=BANDS))
+    native = found[0]["r60m/provenance"].to_numpy() == 1
+    assert np.array_equal(own["r60m/b01"].to_numpy()[native], found[0]["r60m/b01"].to_numpy()[native])
+    assert "provenance" not in own["r60m"]

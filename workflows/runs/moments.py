@@ -4,7 +4,7 @@ A moment is an `xarray.DataTree`:
 
 * attributes of the root: ``zone`` (EPSG code), ``window`` and ``core`` (left, bottom, right, top in metres of the
   zone's coordinate system; the core is what a result is wanted of), ``datetime`` (start of the datatake), ``datatake``,
-  ``products`` (strip by strip in the order of the overlay), ``tile`` if one was asked for;
+  ``products`` (in the order of the overlay, then those of other zones), ``tile`` if one was asked for;
 * groups ``r10m``, ``r20m``, ``r60m``, as far as there are bands: ``b02`` ... (y, x), uint16 DN, 0 is nodata, with the
   coordinates x, y (pixel centres), ``spatial_ref``, ``band``, ``radio_add_offset`` (band), ``quantification_value``;
   and ``provenance`` if other zones were asked for and take part;
@@ -25,6 +25,7 @@ import numpy as np
 
 from abut.asked import parse_bands
 from abut.cube import Wish, make_cube
+from abut.holdings import in_threads
 from abut.lattice import BlockRange
 from abut.layout import BAND, GEOMETRY
 from abut.legacy import plan as legacy_plan
@@ -34,6 +35,7 @@ from abut.newcomers import read_item
 from abut.request import Request, of_datatake
 from abut.strips import layer_of, sensed
 from abut.tiling import tile as named_tile
+from abut.timeline import Aligned
 from workflows.runs.building import Ground, Owner, When, build, grounds
 
 if TYPE_CHECKING:
@@ -51,8 +53,13 @@ if TYPE_CHECKING:
     from abut.product import Product
     from abut.request import Plan
 
+    type Angles = tuple[float, float, float, float]
+    """Zenith and azimuth of the sun and of the sensor, in degrees."""
+
 VIEWED: Final = BAND["B08"]
 """Band whose mean viewing angles count: the one in which shadows are looked for."""
+_KNOWN: dict[tuple[str, str], Angles] = {}
+"""Mean angles of products by archive and store folder, which never change; some hundred bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ def owners_of(archive: Archive, products: Iterable[str]) -> list[Owner]:
     What moments over a part of the ground need to have the angles that one over all of it has, see
     `workflows.runs.building.owned_angles`.
     """
-    return [_owner(archive, archive.product(name), None) for name in products]
+    return in_threads(archive.store, lambda name: _owner(archive, archive.product(name), None), products)
 
 
 def _planned(
@@ -223,24 +230,28 @@ def _viewed(request: Request, plan: Plan, number: int, ground: Ground) -> xr.Dat
             marked = group["provenance"]
             provenance[band.resolution] = (marked.to_numpy()[0], dict(marked.attrs))
     when = When(slot.time, " ".join(slot.datatakes), slot.quantification_value, slot.radio_add_offset)
-    return build(pixels, ground, when, _owners(request, slot, ground), provenance)
+    moment = build(pixels, ground, when, _owners(request, slot, ground), provenance)
+    moment.attrs["products"] += [name for name in slot.products if name not in moment.attrs["products"]]
+    return moment
 
 
-def _step(request: Request, plan: Plan, ground: Ground, number: int) -> Any:
-    """Read one step; if there are several, lazily first, so that the others are not."""
-    several = len(plan.source.slots) > 1
-    cube = make_cube(
-        plan.source,
+def _step(request: Request, plan: Plan, ground: Ground, number: int) -> xr.Dataset | xr.DataTree:
+    """Read one step of a plan, and nothing of the others."""
+    slots = (plan.source.slots[number],)
+    others = [(one, one.source) for one in plan.neighbours]
+    return make_cube(
+        Aligned(plan.source, slots, (number,)),
         ground.window,
         Wish(bands=parse_bands(request.options.get("bands"))),
-        chunks={"time": 1} if several else None,
-        neighbours=plan.neighbours,
+        neighbours=[
+            replace(one, source=replace(source, slots=slots, index=source.index[number : number + 1]))
+            for one, source in others
+        ],
         resampling=request.options.get("resampling", "nearest"),
         store=request.archive.store,
         threads=request.options.get("threads"),
         limit=None,
     )
-    return cube.isel(time=slice(number, number + 1)).load() if several else cube
 
 
 def _owners(request: Request, slot: Slot, ground: Ground) -> list[Owner]:
@@ -248,12 +259,13 @@ def _owners(request: Request, slot: Slot, ground: Ground) -> list[Owner]:
     archive = request.archive
     first = archive.product(request.product).layer if request.product else None
     blocks = frozenset(BlockRange.around(ground.window))
-    found = [archive.product(name) for name in slot.products]
-    return [
-        _owner(archive, one, first)
-        for one in found
-        if one.tile.zone == ground.window.zone and not blocks.isdisjoint(one.record.valid)
-    ]
+
+    def owner(name: str) -> Owner | None:
+        product = archive.product(name)
+        beside = product.tile.zone != ground.window.zone or blocks.isdisjoint(product.record.valid)
+        return None if beside else _owner(archive, product, first)
+
+    return [one for one in in_threads(archive.store, owner, slot.products) if one is not None]
 
 
 def _owner(archive: Archive, product: Product, first: str | None) -> Owner:
@@ -264,8 +276,16 @@ def _owner(archive: Archive, product: Product, first: str | None) -> Owner:
     return Owner(product.id, product.tile, order, _angles(archive, product))
 
 
-def _angles(archive: Archive, product: Product) -> tuple[float, float, float, float]:
-    """Return the mean angles of sun and sensor; NaN of a product whose metadata has none."""
+def _angles(archive: Archive, product: Product) -> Angles:
+    """Return the mean angles of sun and sensor; NaN of a product whose metadata has none. They never change."""
+    key = archive.store.url, product.folder
+    known = _KNOWN.get(key)
+    if known is None:
+        known = _KNOWN[key] = _read_angles(archive, product)
+    return known
+
+
+def _read_angles(archive: Archive, product: Product) -> Angles:
     if f"{GEOMETRY}/mean_sun_angles/zarr.json" not in product.record.objects:
         return np.nan, np.nan, np.nan, np.nan
     sun, views = read_mean_angles(archive, product)
