@@ -57,7 +57,7 @@ class Clock:
 
 def main(told: str) -> None:
     """Run a case and print a line of JSON: `Step` of reading and of computing, digests, and what it was about."""
-    values = {name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(told).items()}
+    values: Any = {name: tuple(one) if isinstance(one, list) else one for name, one in json.loads(told).items()}
     case = Case(**values)
     _compute(_read(small(case)), case, partial=True)
     print(json.dumps(measured(case)))
