@@ -21,7 +21,7 @@ from workflows.errors import GeometryError, WorkflowError
 from workflows.runs.moments import lone_moment, product_moment
 from workflows.runs.results import ground
 from workflows.runs.safes import safe_moment
-from workflows.runs.scenes import scene_of
+from workflows.runs.scenes import cut_moment, scene_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +140,20 @@ def test_without_buffer_too_the_other_strip_is_there_unless_the_product_is_alone
     assert is_same(product_moment(connect(south.archive), asked.pop("product"), **asked), pasted)
     part = alone["r60m/b01"].to_numpy()[ground(alone, "window").slices(core, 60)]
     assert 0 < (part > 0).sum() < (pasted["r60m/b01"].to_numpy() > 0).sum()
+
+
+@pytest.mark.parametrize(("where", "name"), [("north", "32VNR"), ("south", "53HNA")], ids=["north", "south"])
+def test_a_part_is_what_is_read_for_it_with_the_same_angles(
+    request: pytest.FixtureRequest, where: str, name: str
+) -> None:
+    made: Made = request.getfixturevalue(where)
+    asked = asked_of(made, name, buffer=9_600)
+    product, core = asked.pop("product"), asked["core"]
+    whole = product_moment(connect(made.archive), product, **asked)
+    inner = Bounds(core.zone, core.left + 600, core.bottom + 600, core.right, core.top - 1_200)
+    part = cut_moment(whole, inner.buffered(1_200), inner)
+    assert part.identical(product_moment(connect(made.archive), product, **asked | {"core": inner, "buffer": 1_200}))
+    assert np.isfinite(part["geometry/view_azimuth"]).all()
 
 
 def test_a_wrong_pixel_of_a_safe_is_found(north: Made, tmp_path: Path) -> None:
