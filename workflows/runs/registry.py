@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from workflows import adjacency, classify, clouds, indices, probability, segments, shadows
 from workflows.atmosphere import BANDS as CORRECTED
 from workflows.errors import WorkflowError
-from workflows.runs import computing
+from workflows.runs import composite, computing
 from workflows.runs.parameters import Parameter
 from workflows.runs.users import user_workflow
 from workflows.runs.workflow import Workflow
@@ -120,6 +120,26 @@ WORKFLOWS: Final[dict[str, Workflow]] = {
             reach=_nothing_around,
             pixel=10,
             made=computing.index,
+        ),
+        Workflow(
+            name="composite",
+            title="Spectral indices of each month without clouds, the lower median or the largest of all moments",
+            parameters={
+                "index": Parameter(tuple, ("ndvi",), "which ones", choices=tuple(indices.INDICES)),
+                "method": Parameter(str, "median", "what is taken of a pixel's values", choices=("median", "max")),
+                "mask": Parameter(str, "clouds", "what is left out", choices=("clouds", "none")),
+                "threshold": Parameter(
+                    int, clouds.THRESHOLD, "probability above which a pixel is cloud, in ten-thousandths", 0, 10_000
+                ),
+                "reach": Parameter(
+                    int, shadows.REACH, "how far shadows are looked for, in pixels of 60 m; more in winter", 1, _LONGEST
+                ),
+            },
+            needed=composite.needed_bands,
+            reach=composite.cloud_radius,
+            pixel=10,
+            per_time=False,
+            made=composite.of_moment,
         ),
     )
 }

@@ -15,6 +15,7 @@ from abut.store import open_store
 from abut.tiling import tile as named_tile
 from workflows.errors import WorkflowError
 from workflows.runs.building import owned_angles
+from workflows.runs.composite import composites
 from workflows.runs.moments import view_moments
 from workflows.runs.results import ground, variables
 from workflows.runs.running import has_data
@@ -126,6 +127,13 @@ def _done(task: TileTask) -> int:
 def _parts(task: TileTask, plan: ZonePlan, params: Mapping[str, Any]) -> Iterator[Part]:
     """Yield what a task computes, piece by piece."""
     connection, blocks, step = connect(task.archive), plan.blocks_of(named_tile(task.tile)), plan.steps[task.number]
+    if not task.workflow.per_time:
+
+        def read(seen: Seen, core: Bounds, buffer: int, bands: Sequence[str]) -> xr.DataTree | None:
+            return read_moment(connection, plan, seen, core=core, buffer=buffer, bands=bands)
+
+        yield from composites(step.moments, blocks, params, read, threads=task.threads)
+        return
     (seen,) = step.moments
     workflow, core = task.workflow, core_of(blocks)
     moment = read_moment(connection, plan, seen, core=core, buffer=plan.buffer, bands=workflow.bands(params))
