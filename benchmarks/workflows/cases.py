@@ -115,6 +115,8 @@ def stated(case: Case) -> float:
     if case.workflow == "classify":  # `workflows.features.features`
         around = core.buffered(2_160)
         return 10 * _pixels(around, 10) + 40_000 * around.shape(10)[1] + 40 * _pixels(core.buffered(9_600), 60)
+    if case.workflow == "index":  # `workflows.indices.spectral_index`
+        return 6_000 * core.shape(10)[1]
     return 0
 
 
