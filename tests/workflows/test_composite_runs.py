@@ -1,0 +1,169 @@
+"""Monthly composites: those of all layers at once, whatever the order of moments and the size of pieces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from abut.lattice import BlockRange
+from tests.workflows import sky
+from tests.workflows.moments import bounds, moment_of
+from workflows import clouds
+from workflows.indices import NODATA, spectral_index
+from workflows.runs import composite
+from workflows.runs.registry import workflow
+from workflows.runs.scenes import cut_moment
+from workflows.runs.zone_plan import Seen
+from workflows.scene import BLOCK, Box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from abut.lattice import Bounds
+    from workflows.scene import Scene
+
+CORE = Box(57 * BLOCK, 510 * BLOCK, 59 * BLOCK, 511 * BLOCK)
+"""Two blocks."""
+PARAMS: dict[str, object] = {"index": "ndvi,ndmi", "reach": 10}
+RADIUS = -(-clouds.radius(10) // 60) * 60
+START = datetime(2023, 8, 3, 10, tzinfo=UTC)
+SEEN = tuple(Seen(START + timedelta(days=5 * number), f"GS2B_{number}", (f"p{number}",)) for number in range(4))
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[Seen, Scene]:
+    """Four moments; clouds lie elsewhere in each, and one lacks the west."""
+    first = sky.make(CORE.grown(RADIUS), CORE).scene
+    random, made = np.random.default_rng(1), {}
+    for number, one in enumerate(SEEN):
+        bands = {name: np.roll(band, number * band.shape[1] // 5, 1) for name, band in first.bands.items()}
+        for name in ("B04", "B08", "B11"):
+            bands[name] = bands[name] + random.integers(0, 60, bands[name].shape, np.uint16)
+        if number == 2:
+            for band in bands.values():
+                band[:, : band.shape[1] // 3] = 0
+        made[one] = replace(first, bands=bands)
+    return made
+
+
+@pytest.fixture(scope="module")
+def clear(scenes: dict[Seen, Scene]) -> dict[Seen, NDArray[np.bool_]]:
+    """Where each moment shows clear ground, found in all of it at once."""
+    return {one: clouds.clouds_and_shadows(scene, reach=10).classes == clouds.CLEAR for one, scene in scenes.items()}
+
+
+class Reader:
+    """Cuts moments out of scenes, and notes how many bytes each has."""
+
+    def __init__(self, scenes: dict[Seen, Scene]) -> None:
+        self.moments = {one: moment_of(scene) for one, scene in scenes.items()}
+        self.read: list[tuple[Seen, Bounds, int]] = []
+
+    def __call__(self, seen: Seen, core: Bounds, buffer: int, bands: Sequence[str]) -> xr.DataTree | None:
+        found = cut_moment(self.moments[seen], core.buffered(buffer), core)
+        for node in found.children.values():
+            lacking = [name for name in node.data_vars if str(name)[0] == "b" and str(name).upper() not in bands]
+            node.dataset = node.to_dataset(inherit=False).drop_vars(lacking)
+        self.read.append((seen, core, sum(node.to_dataset(inherit=False).nbytes for node in found.children.values())))
+        return found
+
+
+def slow(
+    scenes: dict[Seen, Scene], name: str, method: str, clear: dict[Seen, NDArray[np.bool_]] | None
+) -> dict[str, NDArray[Any]]:
+    """All layers at once, pixel by pixel, at every 7th row and 11th column."""
+    layers = []
+    for one in SEEN:
+        layer = spectral_index(scenes[one], name)
+        if clear is not None:
+            factor = len(layer) // len(clear[one])
+            layer = np.where(np.kron(clear[one], np.ones((factor, factor), np.bool_)), layer, np.int16(NODATA))
+        layers.append(layer)
+    shape = layers[0].shape
+    values, count, source = np.full(shape, NODATA, np.int16), np.zeros(shape, np.uint16), np.full(shape, -1, np.int16)
+    for row in range(0, shape[0], 7):
+        for column in range(0, shape[1], 11):
+            some = sorted(int(layer[row, column]) for layer in layers if layer[row, column] != NODATA)
+            count[row, column] = len(some)
+            if some:
+                values[row, column] = wanted = some[-1] if method == "max" else some[(len(some) - 1) // 2]
+                source[row, column] = next(n for n, layer in enumerate(layers) if layer[row, column] == wanted)
+    return {name: values, f"{name}_count": count, f"{name}_source": source}
+
+
+def made(reader: Reader, moments: Sequence[Seen] = SEEN, params: dict[str, object] = PARAMS) -> dict[str, NDArray[Any]]:
+    """The composite, put together from its pieces."""
+    whole = bounds(CORE)
+    blocks = list(BlockRange.around(whole))
+    values = workflow("composite").params(params)
+    found: dict[str, NDArray[Any]] = {}
+    for part in composite.composites(moments, blocks, values, reader):
+        for path, variable in part.variables.items():
+            name, size = path.rpartition("/")[2], int(abs(float(variable["y"][1] - variable["y"][0])))
+            array = found.setdefault(name, np.zeros(whole.shape(size), variable.dtype))
+            array[whole.slices(part.core, size)] = variable.to_numpy()
+    return found
+
+
+@pytest.mark.parametrize(("method", "mask"), [("median", "clouds"), ("max", "clouds"), ("median", "none")])
+def test_a_composite_is_that_of_all_layers_at_once(
+    scenes: dict[Seen, Scene], clear: dict[Seen, NDArray[np.bool_]], method: str, mask: str
+) -> None:
+    found = made(Reader(scenes), params={**PARAMS, "method": method, "mask": mask})
+    assert set(found) == {f"{name}{end}" for name in ("ndvi", "ndmi") for end in ("", "_count", "_source")}
+    for name in ("ndvi", "ndmi"):
+        for path, truth in slow(scenes, name, method, clear if mask == "clouds" else None).items():
+            assert found[path].dtype == truth.dtype
+            assert (found[path][::7, ::11] == truth[::7, ::11]).all()
+    counts = np.bincount(found["ndvi_count"].ravel(), minlength=5)
+    assert (counts > 0).sum() > (2 if mask == "clouds" else 1), "pixels differ in how often they were seen"
+
+
+def test_neither_order_nor_pieces_change_a_byte(scenes: dict[Seen, Scene], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = Reader(scenes), Reader(scenes)
+    truth = made(one)
+    monkeypatch.setattr(composite, "CLOUD_BLOCKS", 1)
+    monkeypatch.setattr(composite, "LAYER_BYTES", 1)
+    found = made(other, SEEN[::-1])
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in truth.items()
+    }
+    assert len(other.read) == 2 * len(one.read)
+
+
+def test_what_is_in_memory_at_once_does_not_grow_with_the_ground(
+    scenes: dict[Seen, Scene], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(composite, "CLOUD_BLOCKS", 1)
+    monkeypatch.setattr(composite, "LAYER_BYTES", 1)
+    reader = Reader(scenes)
+    made(reader)
+    blocks = {core for _, core, _ in reader.read}
+    assert {core.width for core in blocks} == {BLOCK}
+    window = ((BLOCK + 2 * RADIUS) // 10) ** 2
+    assert max(size for _, _, size in reader.read) < 2 * 2 * 4 * window
+    for core in blocks:
+        assert [seen for seen, some, _ in reader.read if some == core] == [*SEEN, *SEEN], "once clouds, once indices"
+
+
+@pytest.mark.parametrize("moments", [1, 3, 12, 40, 1_000])
+def test_layers_of_a_piece_take_as_much_memory_whatever_their_number(moments: int) -> None:
+    side = composite.side_for(moments)
+    assert side >= 1
+    assert side == 1 or 8 * moments * (960 * side) ** 2 <= composite.LAYER_BYTES
+
+
+def test_one_moment_is_the_layer_of_a_composite(scenes: dict[Seen, Scene]) -> None:
+    only = {SEEN[0]: scenes[SEEN[0]]}
+    layer = workflow("composite").compute(moment_of(only[SEEN[0]]), PARAMS)
+    found = made(Reader(only), SEEN[:1])
+    for name, path in (("ndvi", "r10m/ndvi"), ("ndmi", "r20m/ndmi")):
+        assert (layer[path].to_numpy() == found[name]).all()
+        assert (found[f"{name}_source"] == np.where(found[name] == NODATA, -1, 0)).all()
