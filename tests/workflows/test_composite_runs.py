@@ -8,24 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import abut
 from abut.lattice import BlockRange
+from abut.tiling import tile
 from tests.workflows import sky
 from tests.workflows.moments import bounds, moment_of
 from workflows import clouds
 from workflows.indices import NODATA, spectral_index
 from workflows.runs import composite
+from workflows.runs.moments import plan_moments
 from workflows.runs.registry import workflow
+from workflows.runs.running import Task, run
 from workflows.runs.scenes import cut_moment
+from workflows.runs.tiles import run_tiles
 from workflows.runs.zone_plan import Seen
 from workflows.scene import BLOCK, Box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
-    import xarray as xr
     from numpy.typing import NDArray
 
+    from abut.archive import Archive
+    from abut.connection import Connection
     from abut.lattice import Bounds
     from workflows.scene import Scene
 
@@ -167,3 +175,29 @@ def test_one_moment_is_the_layer_of_a_composite(scenes: dict[Seen, Scene]) -> No
     for name, path in (("ndvi", "r10m/ndvi"), ("ndmi", "r20m/ndmi")):
         assert (layer[path].to_numpy() == found[name]).all()
         assert (found[f"{name}_source"] == np.where(found[name] == NODATA, -1, 0)).all()
+
+
+def test_the_composite_of_an_archive_is_that_of_its_moments(modern_archive: Archive, tmp_path: Path) -> None:
+    """Of one moment: its index where `clouds` says that ground is clear."""
+    url, place = modern_archive.store.url, tile("32TNT")
+    connection = abut.connect(url)
+    (product,) = [one for one in map(modern_archive.product, plan_products(connection)) if one.tile == place]
+    block = sorted(product.record.valid)[len(product.record.valid) // 2].bounds
+    ran = run_tiles(url, workflow("composite"), [place], None, tmp_path / "a.zarr", within=block, workers=0)
+    assert (ran.failed, ran.steps) == ((), 1)
+    found = xr.open_zarr(tmp_path / "a.zarr", mask_and_scale=False, chunks=None)
+    core = block.buffered(-60)
+    part = found.sel(x=slice(core.left, core.right), y=slice(core.top, core.bottom)).isel(time=0)
+    (index,) = run(Task(workflow=workflow("index"), window=core), connection)
+    (sky,) = run(Task(workflow=workflow("clouds"), window=core), connection)
+    clear = np.kron(sky.variables["classes"].to_numpy() == clouds.CLEAR, np.ones((6, 6), np.bool_))
+    truth = np.where(clear, index.variables["ndvi"].to_numpy(), np.int16(NODATA))
+    assert (part["ndvi"].to_numpy() == truth).all()
+    assert (part["ndvi_count"].to_numpy() == (truth != NODATA)).all()
+    assert (truth != NODATA).any()
+    assert str(found["time"].to_numpy()[0])[8:19] == "01T00:00:00"
+
+
+def plan_products(connection: Connection) -> list[str]:
+    (moment,) = plan_moments(connection, tile="32TNT", bands=["B04"])
+    return list(moment.products)

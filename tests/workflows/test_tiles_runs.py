@@ -106,7 +106,8 @@ def computed(archive: str, out: Path, *tiles: str, **more: Any) -> Any:
 
 
 def opened(out: Path) -> xr.Dataset:
-    return xr.open_zarr(out, mask_and_scale=False, chunks=None)
+    found: xr.Dataset = xr.open_zarr(out, mask_and_scale=False, chunks=None)
+    return found
 
 
 def part(found: xr.Dataset, truth: xr.Dataset) -> xr.Dataset:
