@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from abut.testing.images import Alter
 
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.corners", "tests.postgres"]
 
 LONGEST = (
     "test_archive_lattice.py",
@@ -42,6 +42,8 @@ LONGEST = (
     "test_stac_api_validator.py",
     "test_viewer_browser.py",
     "test_cube_safe.py",
+    "test_program.py",
+    "test_compare.py",
     "test_export.py",
     "test_killed.py",
     "test_parallel.py",

@@ -6,7 +6,7 @@ zone, place, band and family alone, so that tiles agree, whoever encodes them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -37,20 +37,16 @@ class Family:
     baseline: str = "05.11"
     unequal: tuple[str, ...] = ()
     """Tiles whose B03 differs by 2 DN in a part of their patches."""
-    strip_line: int | None = None
-    """Two datastrips, north and south of this northing, of every tile."""
     multi_granule: bool = False
     orbit: int = 43885
 
-    def alter(
-        self, name: str, strip: int | None = None
-    ) -> Callable[[Band, NDArray[np.uint16], Bounds], NDArray[np.uint16]]:
+    def alter(self, name: str) -> Callable[[Band, NDArray[np.uint16], Bounds], NDArray[np.uint16]]:
         """Return what puts the patches into the image of a tile."""
 
         def put(band: Band, image: NDArray[np.uint16], bounds: Bounds) -> NDArray[np.uint16]:
             image = np.zeros_like(image)
             for patch in self.patches:
-                part = bounds.intersection(self.seen(patch, strip))
+                part = bounds.intersection(patch)
                 if part is not None:
                     pixels = ground(band, part, self.orbit)
                     if name in self.unequal and band.name == "B03":
@@ -60,25 +56,16 @@ class Family:
 
         return put
 
-    def seen(self, patch: Bounds, strip: int | None) -> Bounds:
-        """Cut a patch to a datastrip."""
-        if strip is None or self.strip_line is None:
-            return patch
-        if strip == 0:
-            return replace(patch, bottom=max(patch.bottom, self.strip_line))
-        return replace(patch, top=min(patch.top, self.strip_line))
-
     def scene(self, where: Tile) -> Scene:
         """Return the scene that gives the products their metadata."""
         middle = self.patches[0]
         swath = Swath(zone=where.zone, easting=middle.left, northing=middle.bottom, width=3_000)
-        scene = Scene(
+        return Scene(
             swath=swath,
             baseline=self.baseline,
             absolute_orbit=self.orbit,
             datatake_start=START.replace(minute=self.orbit % 60),
         )
-        return scene if self.strip_line is None else scene.split(self.strip_line)
 
 
 def ground(band: Band, part: Bounds, seed: int) -> NDArray[np.uint16]:
@@ -114,10 +101,6 @@ RIM = Family("rim", ("25SDC", "25SEB", "25SEC"), (square("25SEB", "nw", 14_400),
 """Three tiles at the rim of the European set, where no tile covers a block as far as all three do."""
 OLD = Family("old", ("53HNA", "53HPA"), (square("53HPA", "nw", 9_000),), "02.04", orbit=6291, multi_granule=True)
 """Two granules of one old SAFE of a southern zone."""
-STRIPS = Family(
-    "strips", ("30TWM", "30TXM"), (square("30TXM", "nw", 12_000),), "04.00", strip_line=4_697_040, orbit=43893
-)
-"""Two tiles, each delivered in two datastrips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +125,7 @@ def make_family(family: Family, folder: Path) -> list[Made]:
         return [Made(safe, name, family) for name in family.tiles]
     made = []
     for name in family.tiles:
-        for strip in (None,) if family.strip_line is None else (0, 1):
-            scene = family.scene(where if family is not NEXT_ZONE else tile(name))
-            safe = make_safe(scene, name, folder, strip=strip or 0, alter=family.alter(name, strip))
-            made.append(Made(safe, name, family))
+        scene = family.scene(where if family is not NEXT_ZONE else tile(name))
+        safe = make_safe(scene, name, folder, alter=family.alter(name))
+        made.append(Made(safe, name, family))
     return made
