@@ -162,7 +162,7 @@ def segment(scene: Scene, *, partial: bool = False) -> Segments:
     -------
     Segments
         The same in any window. Memory beside the scene: 10 bytes a pixel of 10 m of the core and its neighbourhood,
-        and 1 kB a pixel of the width.
+        and 30 kB a pixel of the width.
 
     Raises
     ------

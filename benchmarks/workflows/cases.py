@@ -111,7 +111,7 @@ def stated(case: Case) -> float:
         return 2 * _pixels(core, 10) + 160 * _pixels(core.buffered(9_600), 60)
     if case.workflow == "segments":  # `workflows.segments.segment`
         around = core.buffered(1_680)
-        return 10 * _pixels(around, 10) + 1_000 * around.shape(10)[1]
+        return 10 * _pixels(around, 10) + 30_000 * around.shape(10)[1]
     if case.workflow == "classify":  # `workflows.features.features`
         around = core.buffered(2_160)
         return 10 * _pixels(around, 10) + 40_000 * around.shape(10)[1] + 40 * _pixels(core.buffered(9_600), 60)
