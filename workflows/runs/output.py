@@ -218,6 +218,7 @@ def _write_netcdf(folder: Path, path: Path) -> None:
     with xr.open_datatree(folder, engine="zarr", mask_and_scale=False, chunks=None) as tree:
         groups = {node.path: node.to_dataset(inherit=False) for node in tree.subtree}
         for group in groups.values():
+            group.attrs = _held(group.attrs)
             for variable in group.data_vars.values():
                 variable.attrs = _typed(variable.attrs, variable.dtype)
         packed = {"zlib": True, "complevel": 1, "shuffle": True}
@@ -236,11 +237,16 @@ def _write_netcdf(folder: Path, path: Path) -> None:
 
 def _typed(attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return attributes as netCDF can hold them: flags and nodata of the variable's own type, no objects."""
-    kept = {name: value for name, value in attributes.items() if not isinstance(value, dict)}
+    kept = _held(attributes)
     for name in ("flag_values", "flag_masks", "_FillValue", "nodata"):
         if name in kept:
             kept[name] = np.asarray(kept[name], np.uint8 if dtype.kind == "b" else dtype)[()]
     return kept
+
+
+def _held(attributes: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the attributes that netCDF can hold."""
+    return {name: value for name, value in attributes.items() if value is not None and not isinstance(value, dict)}
 
 
 @contextmanager

@@ -27,6 +27,7 @@ _COG: Final = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "BIGTIFF": "IF_SAFER",
 _STANDS_FOR: Final = {"b1": np.uint8, "f2": np.float32}
 """What is written for types that GeoTIFF does not have."""
 _LONG: Final = ("i8", "u8")
+_COLOUR: Final = re.compile("#?[0-9a-fA-F]{6}")
 _COLOURS: Final = ("#000000", "#4daf4a", "#ffffff", "#984ea3", "#377eb8", "#ff7f00", "#a65628", "#e41a1c", "#999999")
 """Colours of classes that name none."""
 
@@ -165,7 +166,8 @@ def _colours(variable: xr.DataArray) -> dict[int, tuple[int, int, int, int]]:
     """Return the colour of each class: of ``flag_colors``, or some; nodata is transparent."""
     values = [int(value) for value in np.atleast_1d(variable.attrs["flag_values"])]
     named = str(variable.attrs.get("flag_colors", "")).split()
-    colours = named if len(named) == len(values) else [_COLOURS[index % len(_COLOURS)] for index in range(len(values))]
+    sound = len(named) == len(values) and all(map(_COLOUR.fullmatch, named))
+    colours = named if sound else [_COLOURS[index % len(_COLOURS)] for index in range(len(values))]
     nodata = nodata_of(variable)
     return {value: _rgba(colour, 0 if value == nodata else 255) for value, colour in zip(values, colours, strict=True)}
 

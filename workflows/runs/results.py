@@ -16,6 +16,7 @@ from abut.labels import CONVENTIONS, band_attributes, place
 from abut.lattice import Bounds, Zone
 from abut.layout import BANDS
 from workflows.errors import WorkflowError
+from workflows.runs.checks import require_sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,7 +95,8 @@ def variables(result: object, core: Bounds) -> dict[str, xr.DataArray]:
     Raises
     ------
     WorkflowError
-        If it is none of these, has no variable with x and y, or does not cover the core.
+        If it is none of these, has no variable with x and y, does not cover the core, or holds what can't be written
+        (`workflows.runs.checks`).
     """
     found = {name: _cropped(name, one, core) for name, one in _rasters(result).items()}
     if not found:
@@ -126,10 +128,12 @@ def _described(result: object) -> str:
 
 def _cropped(name: str, one: xr.DataArray, core: Bounds) -> xr.DataArray:
     one = one.transpose(..., "y", "x")
+    require_sound(str(one.name or "result"), one)
     for axis in ("y", "x"):
         if axis not in one.coords or one.coords[axis].dims != (axis,) or one.coords[axis].dtype.kind not in "iuf":
             raise WorkflowError(f"{name} of the result has no coordinate {axis}: pixel centres in metres are needed")
     one = one.sortby("y", ascending=False) if one.sizes["y"] > 1 and float(one.y[0]) < float(one.y[-1]) else one
+    one = one.sortby("x") if one.sizes["x"] > 1 and float(one.x[0]) > float(one.x[-1]) else one
     if one.sizes["y"] < 2 or one.sizes["x"] < 2:
         raise WorkflowError(f"{name} of the result has {one.sizes['y']} x {one.sizes['x']} pixels; 2 x 2 are needed")
     y, x = (one[axis].to_numpy().astype(np.float64) for axis in ("y", "x"))

@@ -89,7 +89,9 @@ class _Called:
         way.done(self.spec, 0, 1)
         try:
             result = function(moment, **params)
-        except Exception as error:
+            if hasattr(result, "load"):
+                result = result.load()  # lazy ones fail here, and are computed once
+        except (Exception, SystemExit) as error:  # whose status, 0 even, is not that of the run
             text = " ".join(str(error).split())
             raise WorkflowError(f"{self.spec} raised {type(error).__name__}{f': {text}' if text else ''}") from error
         try:
@@ -117,7 +119,7 @@ def _imported(spec: str, folder: str) -> Callable[..., Any]:
         sys.path.insert(0, folder)
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # scripts end when they are imported, with status 0 even
         text = " ".join(str(error).split())
         raise WorkflowError(f"{module} can't be imported from {folder}: {type(error).__name__}: {text}") from error
     for part in name.split("."):
