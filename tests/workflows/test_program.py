@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import rasterio
+import xarray as xr
+from PIL import Image
 from rasterio.transform import from_origin
 
 from abut.errors import ExportError
@@ -307,6 +309,44 @@ def test_rasters_are_compared_by_pixels_and_nan_equals_itself(tmp_path: Path) ->
     raster(tmp_path / "b" / "x.tif", pixels, nodata=np.nan)
     (found,) = compare_written(tmp_path / "a", tmp_path / "b")
     assert found.unequal == ("band 1: 1 of 600 pixels differ by up to 2, the first in row 5, column 6",)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        pytest.param({"scales": (0.5,)}, "scales (1.0,) and (0.5,)", id="scale"),
+        pytest.param({"descriptions": ("red",)}, "descriptions (None,) and ('red',)", id="description"),
+        pytest.param({"colormap": {1: (255, 0, 0, 255)}}, "colour tables", id="colours"),
+        pytest.param({"mask": np.eye(20, 30, dtype=bool)}, "band 1: 580 of 600 pixels differ", id="mask"),
+    ],
+)
+def test_what_says_what_pixels_mean_is_no_mere_tag(setting: dict[str, Any], said: str, tmp_path: Path) -> None:
+    pixels = np.ones((20, 30), np.uint8)
+    for folder, values in (("a", {"colormap": {1: (0, 0, 0, 255)}} if "colormap" in setting else {}), ("b", setting)):
+        raster(tmp_path / folder / "x.tif", pixels)
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / folder / "x.tif", "r+") as image:
+            for name, value in values.items():
+                if name == "colormap":
+                    image.write_colormap(1, value)
+                elif name == "mask":
+                    image.write_mask(value)
+                else:
+                    setattr(image, name, value)
+    (found,) = compare_written(tmp_path / "a", tmp_path / "b")
+    assert not found.equal
+    assert said in str(found)
+
+
+def test_files_that_hold_more_than_an_image_are_compared_by_bytes(tmp_path: Path) -> None:
+    """What GDAL shows of them is one image; what is beside it may differ."""
+    for folder, height in (("a", 1_000.0), ("b", 2_000.0)):
+        (tmp_path / folder).mkdir()
+        data = {"image": (("y", "x"), np.ones((20, 30), np.uint8)), "heights": ("cloud", np.full(40, height))}
+        xr.Dataset(data).to_netcdf(tmp_path / folder / "x.nc", engine="h5netcdf")
+        pages = [Image.fromarray(np.full((20, 30), value, np.uint8)) for value in (1, int(height) % 251)]
+        pages[0].save(tmp_path / folder / "pages.tif", save_all=True, append_images=pages[1:])
+    found = compare_written(tmp_path / "a", tmp_path / "b")
+    assert [file.path for file in found if not file.equal and "bytes" in str(file)] == ["pages.tif", "x.nc"]
 
 
 def test_files_on_one_side_and_other_bytes_are_told(tmp_path: Path) -> None:

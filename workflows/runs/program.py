@@ -23,7 +23,7 @@ from ingest.container import open_container
 from workflows.errors import WorkflowError
 from workflows.runs.certificate import versions
 from workflows.runs.program_certificate import ProgramCertificate
-from workflows.runs.written import Written, compare_written
+from workflows.runs.written import Written, compare_file, compare_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,11 +202,9 @@ class _Runs:
     def compared(self, name: str) -> list[Written]:
         """Compare what was written of the original the first time with something else."""
         first, second = self.results / "original", self.results / name
-        printed = [file for file in compare_written(first, second) if file.path == "stdout"]
-        if all((folder / "stdout").stat().st_size == 0 for folder in (first, second)):
-            printed = []
         files = compare_written(first / "out", second / "out")
-        return [*files, *(replace(file, path=STDOUT) for file in printed)]
+        printed = [folder / "stdout" for folder in (first, second)]
+        return [*files, compare_file(STDOUT, *printed)] if any(path.stat().st_size for path in printed) else files
 
 
 def _with_varying(files: list[Written], again: list[Written]) -> list[Written]:

@@ -12,13 +12,40 @@ import numpy as np
 from workflows.runs.distance import is_different, largest_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _PIXELS: Final = 1 << 24
 """Most pixels of a band that are decoded at once."""
-_PLACE: Final = ("width", "height", "count", "dtypes", "crs", "transform", "nodatavals")
+_PLACE: Final = (
+    *("width", "height", "count", "dtypes", "crs", "transform", "nodatavals"),
+    *("scales", "offsets", "units", "descriptions", "colorinterp"),
+)
 """What rasters have to agree in, besides their pixels: names in rasterio."""
+_IMAGES: Final = ("GTiff", "JP2OpenJPEG", "PNG", "ENVI", "HFA")
+"""Formats that hold one image and nothing else; what others hold beside it would not be seen."""
+
+
+def _colours(image: Any) -> dict[int, Any]:
+    kinds = zip(image.indexes, image.colorinterp, strict=True)
+    return {band: image.colormap(band) for band, kind in kinds if kind.name == "palette"}
+
+
+def _points(image: Any) -> tuple[list[Any], str]:
+    points, crs = image.gcps
+    return [(one.row, one.col, one.x, one.y, one.z) for one in points], str(crs)
+
+
+def _polynomials(image: Any) -> Any:
+    return image.rpcs and image.rpcs.to_dict()
+
+
+_BESIDE: Final[dict[str, Callable[[Any], Any]]] = {
+    "colour tables": _colours,
+    "ground control points": _points,
+    "rational polynomials": _polynomials,
+}
+"""What else a raster may have that says what its pixels are, or where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +122,23 @@ def compare_written(original: Path, recreated: Path) -> list[Written]:
         One for each path that is in either, sorted.
     """
     there, here = _files(original), _files(recreated)
-    return [_compared(path, original / path, recreated / path) for path in sorted(there | here)]
+    return [compare_file(path, original / path, recreated / path) for path in sorted(there | here)]
 
 
 def _files(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file() or path.is_symlink()}
 
 
-def _compared(name: str, first: Path, second: Path) -> Written:
+def compare_file(name: str, first: Path, second: Path) -> Written:
+    """Compare a file that was written of the original SAFE with the same of the re-created one.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    first, second : Path
+        The files, as far as they are there.
+    """
     digests = [_digest(path) for path in (first, second)]
     one, two = digests
     if one == two and one is not None:
@@ -158,13 +194,14 @@ def _raster_differences(first: Path, second: Path) -> tuple[list[str], list[str]
         warnings.simplefilter("ignore")  # rasters without georeference are rasters, too
         try:
             with rasterio.open(first) as one, rasterio.open(second) as two:
-                if not one.count and not two.count:
-                    return None  # a mere list of others
+                if any(image.driver not in _IMAGES or image.subdatasets or not image.count for image in (one, two)):
+                    return None  # there may be more than the image that would be compared
                 unequal = [
-                    f"{name} {getattr(one, name)!s:.100} and {getattr(two, name)!s:.100}"
+                    f"{name} {found[0]!s:.100} and {found[1]!s:.100}"
                     for name in _PLACE
-                    if not _same(getattr(one, name), getattr(two, name))
+                    if not _same(*(found := (getattr(one, name), getattr(two, name))))
                 ]
+                unequal += [name for name, told in _BESIDE.items() if told(one) != told(two)]
                 notes = ["bytes", *(["tags"] if one.tags() != two.tags() else [])]
                 if (one.width, one.height, one.count) == (two.width, two.height, two.count):
                     unequal += [str(found) for found in _bands(one, two)]
@@ -187,6 +224,7 @@ def _bands(one: Any, two: Any) -> Iterator[BandDifference]:
 
     rows = max(1, _PIXELS // one.width)
     for band in range(1, one.count + 1):
+        masked = any(image.mask_flag_enums[band - 1][0].name == "per_dataset" for image in (one, two))
         count, place, largest = 0, (0, 0), None
         for start in range(0, one.height, rows):
             window = Window(0, start, one.width, min(rows, one.height - start))
@@ -195,6 +233,8 @@ def _bands(one: Any, two: Any) -> Iterator[BandDifference]:
                 common = np.result_type(left, right)
                 left, right = left.astype(common), right.astype(common)
             wrong = is_different(left, right)
+            if masked:
+                wrong |= one.read_masks(band, window=window) != two.read_masks(band, window=window)
             if not wrong.any():
                 continue
             if not count:
