@@ -30,7 +30,7 @@ from tests.pasted import Delivered, pasted
 from tests.shots import Shot, shot_days_later
 from tests.toy import CORNER, START, TILES
 from workflows.errors import GeometryError, WorkflowError
-from workflows.runs.building import ANGLES, Ground, Owner, When, build, owned_angles
+from workflows.runs.building import ANGLES, Ground, Owner, When, build, owned_angles, owner_of
 from workflows.runs.moments import lone_moment, plan_moments, product_moment, view_moments
 from workflows.runs.results import ground
 from workflows.runs.scenes import cut_moment, scene_of
@@ -248,13 +248,19 @@ def test_the_georeference_of_a_part_is_its_own(connection: Connection) -> None:
 def owners(tiles: Sequence[str], strips: int = 1) -> list[Owner]:
     """Products whose angles tell which one they are of."""
     return [
-        Owner(f"{name}.{strip}", tile(name), (strip != 1, strip), (number, strip, number + 10, strip + 10))
+        Owner(
+            f"{name}.{strip}",
+            tile(name),
+            (strip != 1, strip),
+            (number, strip, number + 10, strip + 10),
+            frozenset(tile(name).hull),
+        )
         for number, name in enumerate(tiles)
         for strip in range(strips)
     ]
 
 
-def test_angles_are_those_of_the_best_ranked_tile_that_touches_the_block() -> None:
+def test_angles_are_those_of_the_best_ranked_tile_that_has_data_in_the_block() -> None:
     window = CORNER.buffered(60_000)
     table = owned_angles(window, owners(TILES, strips=2))
     assert np.isfinite(table["sun_zenith"]).all()
@@ -265,6 +271,17 @@ def test_angles_are_those_of_the_best_ranked_tile_that_touches_the_block() -> No
         here = table.sel(x=block.bounds.left + BLOCK_SIZE / 2, y=block.bounds.bottom + BLOCK_SIZE / 2)
         assert float(here["sun_zenith"]) == TILES.index(best.id)
         assert float(here["view_zenith"]) == TILES.index(best.id) + 10
+
+
+def test_a_product_owns_no_block_in_which_it_has_no_data() -> None:
+    window = CORNER.buffered(60_000)
+    best, *others = owners(TILES)
+    whole = owned_angles(window, [best, *others])
+    lost = next(block for block in BlockRange.around(window) if owner_of(block, [best, *others]) is best)
+    without = owned_angles(window, [replace(best, blocks=set(best.blocks) - {lost}), *others])
+    row, column = BlockRange.around(window).position(lost)
+    changed = (whole["sun_zenith"] != without["sun_zenith"]).to_numpy()
+    assert np.argwhere(changed).tolist() == [[row, column]]
 
 
 def test_a_scene_has_angles_of_the_nearest_block_where_no_product_is() -> None:

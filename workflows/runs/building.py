@@ -18,7 +18,7 @@ from workflows.errors import WorkflowError
 from workflows.scene import COARSEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A product as far as it matters which blocks it owns."""
+    """A product as far as it matters which blocks it owns. That depends on the block alone, never on the window."""
 
     product: str
     """Its id."""
@@ -75,6 +75,8 @@ class Owner:
     """Place of its strip in the overlay; the least comes first."""
     angles: tuple[float, float, float, float]
     """Mean zenith and azimuth of the sun and of the sensor, in degrees; NaN where they are not known."""
+    blocks: Collection[Block]
+    """Blocks in which it has data, in any band; of a product that is shown alone all blocks of its tile."""
 
 
 def grounds(tile: Tile | None, core: Bounds | None, buffer: float) -> Ground:
@@ -207,7 +209,7 @@ def owned_angles(window: Bounds, owners: Sequence[Owner]) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        `ANGLES` (y, x), float64 degrees, y from north to south; NaN where no product touches the block.
+        `ANGLES` (y, x), float64 degrees, y from north to south; NaN where no product has data in the block.
     """
     blocks = BlockRange.around(window)
     values = np.full((len(ANGLES), *blocks.shape), np.nan)
@@ -231,6 +233,6 @@ def owned_angles(window: Bounds, owners: Sequence[Owner]) -> xr.Dataset:
 
 
 def owner_of(block: Block, owners: Sequence[Owner]) -> Owner | None:
-    """Return the product that owns a block: the best-ranked tile that touches it, of its strips the first one shown."""
-    touching = [one for one in owners if one.tile.footprint.intersection(block.bounds) is not None]
-    return min(touching, key=lambda one: (rank_key(block, one.tile), one.order, one.product), default=None)
+    """Return the product that owns a block: of those with data in it the best-ranked tile, of its strips the first."""
+    some = [one for one in owners if block in one.blocks]
+    return min(some, key=lambda one: (rank_key(block, one.tile), one.order, one.product), default=None)

@@ -9,9 +9,9 @@ A moment is an `xarray.DataTree`:
   coordinates x, y (pixel centres), ``spatial_ref``, ``band``, ``radio_add_offset`` (band), ``quantification_value``;
   and ``provenance`` if other zones were asked for and take part;
 * group ``geometry``: mean angles of sun and of sensor (band B08), in degrees, of each block of 9,600 m that the window
-  touches, (y, x) by block centres, from the product that *owns* the block: of the moment's products that touch it the
-  one whose tile ranks first (`abut.tiling.rank_key`), of several strips of it the first in the overlay. NaN where none
-  does.
+  touches, (y, x) by block centres, from the product that *owns* the block: of the moment's products that have data in
+  it (in any band) the one whose tile ranks first (`abut.tiling.rank_key`), of several strips of it the first in the
+  overlay. NaN where none has.
 
 Made of an archive here, and of SAFE products by `workflows.runs.safes`.
 """
@@ -39,7 +39,7 @@ from abut.timeline import Aligned
 from workflows.runs.building import Ground, Owner, When, build, grounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import xarray as xr
@@ -187,16 +187,7 @@ def lone_moment(
     layer = layer_of(item, product.layer, f"{archive.store.url}/products/{product.id}.json")
     when = When(layer.time, layer.strip.datatake, layer.quantification_value, dict(layer.radio_add_offset))
     pixels = {band: read_band(archive, product, band, sources=sources) for band in chosen}
-    return build(pixels, ground, when, [_owner(archive, product, None)])
-
-
-def owners_of(archive: Archive, products: Iterable[str]) -> list[Owner]:
-    """Return products as owners of blocks, in a view without a product of its own; ProductNotFoundError if one is gone.
-
-    What moments over a part of the ground need to have the angles that one over all of it has, see
-    `workflows.runs.building.owned_angles`.
-    """
-    return in_threads(archive.store, lambda name: _owner(archive, archive.product(name), None), products)
+    return build(pixels, ground, when, [_owner(archive, product, None, alone=True)])
 
 
 def _planned(
@@ -268,12 +259,13 @@ def _owners(request: Request, slot: Slot, ground: Ground) -> list[Owner]:
     return [one for one in in_threads(archive.store, owner, slot.products) if one is not None]
 
 
-def _owner(archive: Archive, product: Product, first: str | None) -> Owner:
+def _owner(archive: Archive, product: Product, first: str | None, *, alone: bool = False) -> Owner:
     """Return a product as an owner; strips are in the order of their start, but that of a layer that goes first."""
     start = sensed(product.layer)
     goes_first = first is not None and sensed(first) == start
     order = (not goes_first, start.isoformat() if start else "")
-    return Owner(product.id, product.tile, order, _angles(archive, product))
+    blocks = frozenset(product.tile.hull) if alone else product.record.valid
+    return Owner(product.id, product.tile, order, _angles(archive, product), blocks)
 
 
 def _angles(archive: Archive, product: Product) -> Angles:

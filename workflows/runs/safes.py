@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from abut.lattice import Block
     from abut.layout import Band
     from abut.metadata import ProductMetadata
     from abut.tiling import Tile
@@ -103,10 +104,20 @@ class Delivered:
         """Return the digital numbers of a part of its footprint."""
         return read_part(self.granule, band, ground)
 
-    def has_data(self, ground: Bounds) -> bool:
-        """Whether any band has a pixel there; the smallest images are looked at first."""
-        part = self.tile.footprint.intersection(ground)
-        return part is not None and any(self.pixels(band, part).any() for band in _COARSEST_FIRST)
+    def data_blocks(self, ground: Bounds) -> frozenset[Block]:
+        """Return the blocks of some ground in which any band has a pixel; the smallest images are looked at first."""
+        parts = {block: self.tile.footprint.intersection(block.bounds) for block in BlockRange.around(ground)}
+        left = {block: part for block, part in parts.items() if part is not None}
+        found: set[Block] = set()
+        for band in _COARSEST_FIRST:
+            if not left:
+                break
+            around = Bounds.around(left.values())
+            pixels = self.pixels(band, around)
+            some = {block for block, part in left.items() if pixels[around.slices(part, band.resolution)].any()}
+            found |= some
+            left = {block: part for block, part in left.items() if block not in some}
+        return frozenset(found)
 
 
 def safe_moment(
@@ -169,12 +180,13 @@ def safe_moment(
         if buffer:
             raise WorkflowError(f"{own.id} alone has no {buffer} m around it")
         ground = replace(ground, window=own.tile.footprint)
-        shown, left_out = [own], list[str]()
+        blocks, left_out = {own.id: frozenset(own.tile.hull)}, list[str]()
     else:
-        shown, left_out = _taking_part(given, own, ground.window)
+        blocks, left_out = _taking_part(given, own, ground.window)
+    shown = [one for one in given if one.id in blocks]
     _require_one_scaling(shown)
     pixels = {band: _pasted(shown, own, band, ground.window) for band in parse_bands(list(bands))}
-    moment = build(pixels, ground, _when(shown[0], own), [_owner(one, own) for one in shown])
+    moment = build(pixels, ground, _when(shown[0], own), [_owner(one, own, blocks[one.id]) for one in shown])
     moment.attrs["left_out"] = left_out
     return moment
 
@@ -199,8 +211,10 @@ def _own(given: Sequence[Delivered], product: str | None) -> Delivered:
     return found[0]
 
 
-def _taking_part(given: Sequence[Delivered], own: Delivered, window: Bounds) -> tuple[list[Delivered], list[str]]:
-    """Return the products that are shown, and those that are not with the reason."""
+def _taking_part(
+    given: Sequence[Delivered], own: Delivered, window: Bounds
+) -> tuple[dict[str, frozenset[Block]], list[str]]:
+    """Return the blocks that products have data in, by id of those that are shown; of the others why they are not."""
     blocks = BlockRange.around(window).bounds
     reasons: dict[str, str] = {}
     near: list[Delivered] = []
@@ -213,17 +227,17 @@ def _taking_part(given: Sequence[Delivered], own: Delivered, window: Bounds) -> 
             reasons[one.id] = "beside the window"
         else:
             near.append(one)
-    shown = []
+    shown = {}
     for one in near:
         chosen = _version_of(one.strip, near, own)
         if one.version != chosen.version:
             reasons[one.id] = f"another version of the strip of {chosen.id}"
         elif one is not (double := _one_of_tile(one, near, own)):
             reasons[one.id] = f"another version of {double.id}"
-        elif not one.has_data(blocks):
-            reasons[one.id] = "without data in the blocks of the window"
+        elif found := one.data_blocks(blocks):
+            shown[one.id] = found
         else:
-            shown.append(one)
+            reasons[one.id] = "without data in the blocks of the window"
     if not shown:
         edges = f"{window.left} {window.bottom} {window.right} {window.top} of {window.zone}"
         raise NoDataError(f"{own.id} and what was given with it have no data on {edges}")
@@ -262,8 +276,8 @@ def _order(one: Delivered, own: Delivered) -> tuple[bool, datetime]:
     return one.strip != own.strip, one.metadata.datastrip_start
 
 
-def _owner(one: Delivered, own: Delivered) -> Owner:
-    return Owner(one.id, one.tile, _order(one, own), one.angles)
+def _owner(one: Delivered, own: Delivered, blocks: frozenset[Block]) -> Owner:
+    return Owner(one.id, one.tile, _order(one, own), one.angles, blocks)
 
 
 def _when(one: Delivered, own: Delivered) -> When:

@@ -1,23 +1,22 @@
 """What a run over many tiles computes: which blocks of which tile, at which steps in time, of which products.
 
 It is planned once, over all of the ground, and written down before anything is computed. So no task decides anything
-by the ground that it happens to see: which version of a strip counts, which product's angles a block has, and who
-computes a block are the same as in one run over the whole, however the archive changes meanwhile.
+by the ground that it happens to see: which version of a strip counts and who computes a block are the same as in one
+run over the whole, however the archive changes meanwhile.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from abut.holdings import in_threads
 from abut.lattice import Block, Bounds, Zone
 from abut.tiling import Tile, rank_key
 from abut.tiling import tile as named_tile
 from workflows.errors import WorkflowError
-from workflows.runs.building import Owner
-from workflows.runs.moments import owners_of, plan_moments
+from workflows.runs.moments import plan_moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -64,8 +63,8 @@ class ZonePlan:
     """Metres of ground that are read around what is computed."""
     steps: tuple[ZoneStep, ...]
     """The time axis."""
-    owners: Mapping[str, Owner]
-    """Products by id, with their angles."""
+    places: Mapping[str, Tile]
+    """Tile of each product, by the product's id."""
 
     @property
     def zone(self) -> Zone:
@@ -81,7 +80,7 @@ class ZonePlan:
         found = []
         areas = {tile: core_of(blocks) for tile in self.tiles if (blocks := self.blocks_of(tile))}
         for number, step in enumerate(self.steps):
-            footprints = {self.owners[name].tile for name in step.products}
+            footprints = {self.places[name] for name in step.products}
             found += [
                 (number, tile)
                 for tile, area in areas.items()
@@ -91,7 +90,7 @@ class ZonePlan:
 
     def products_in(self, moment: Seen, window: Bounds) -> tuple[str, ...]:
         """Return the products of a moment whose tiles touch some ground."""
-        return tuple(name for name in moment.products if self.owners[name].tile.footprint.intersection(window))
+        return tuple(name for name in moment.products if self.places[name].footprint.intersection(window))
 
 
 def owned_blocks(tile: Tile, tiles: Iterable[Tile], within: Bounds | None = None) -> tuple[Block, ...]:
@@ -185,8 +184,10 @@ def plan_zone(
         for one in plan_moments(connection, core=core_of(blocks), **asked)
     ]
     names = sorted({name for one in moments for name in one.products})
-    owners = {one.product: one for one in owners_of(connection.archive, names) if one.tile.zone == tiles[0].zone}
-    return ZonePlan(tuple(tiles), within, buffer, _steps(moments, monthly=monthly), owners)
+    archive = connection.archive
+    found = in_threads(archive.store, lambda name: (name, archive.product(name).tile), names)
+    places = {name: place for name, place in found if place.zone == tiles[0].zone}
+    return ZonePlan(tuple(tiles), within, buffer, _steps(moments, monthly=monthly), places)
 
 
 def _steps(moments: Sequence[Seen], *, monthly: bool) -> tuple[ZoneStep, ...]:
@@ -213,14 +214,7 @@ def encode(plan: ZonePlan) -> dict[str, Any]:
             }
             for step in plan.steps
         ],
-        "owners": {
-            name: [
-                one.tile.id,
-                list(one.order),
-                [None if math.isnan(angle) else angle for angle in one.angles],
-            ]
-            for name, one in plan.owners.items()
-        },
+        "places": {name: place.id for name, place in plan.places.items()},
     }
 
 
@@ -237,14 +231,6 @@ def decode(found: Mapping[str, Any]) -> ZonePlan:
         )
         for step in found["steps"]
     ]
-    owners = {
-        name: Owner(name, named_tile(tile), tuple(order), _angles(angles))
-        for name, (tile, order, angles) in found["owners"].items()
-    }
+    places = {name: named_tile(place) for name, place in found["places"].items()}
     within = found["within"] and Bounds(tiles[0].zone, *found["within"])
-    return ZonePlan(tiles, within, found["buffer"], tuple(steps), owners)
-
-
-def _angles(values: Sequence[float | None]) -> tuple[float, float, float, float]:
-    first, second, third, fourth = (math.nan if value is None else value for value in values)
-    return first, second, third, fourth
+    return ZonePlan(tiles, within, found["buffer"], tuple(steps), places)

@@ -14,10 +14,9 @@ from abut.lattice import BlockRange
 from abut.store import open_store
 from abut.tiling import tile as named_tile
 from workflows.errors import WorkflowError
-from workflows.runs.building import owned_angles
 from workflows.runs.composite import composites
 from workflows.runs.moments import view_moments
-from workflows.runs.results import ground, variables
+from workflows.runs.results import variables
 from workflows.runs.running import has_data
 from workflows.runs.zone_output import FOLDER, Part, write_blocks
 from workflows.runs.zone_plan import ZonePlan, core_of, decode
@@ -147,8 +146,6 @@ def read_moment(
 ) -> xr.DataTree | None:
     """Return a moment of a plan over some ground; None if none of its products has data there.
 
-    Angles are those of the products that own the blocks among all of the plan, whether they have data near or not.
-
     Raises
     ------
     ConflictError
@@ -169,7 +166,4 @@ def read_moment(
     if wanted - there or len(found) != 1:
         what = f"{min(wanted - there)} was withdrawn" if wanted - there else "its products differ in offset"
         raise ConflictError(f"datatake {seen.datatake}: {what} since the run was begun; begin another one")
-    (moment,) = found
-    angles = owned_angles(ground(moment, "window"), [plan.owners[name] for name in seen.products])
-    moment["geometry"] = type(moment)(angles)
-    return moment
+    return found[0]
