@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 
 def print_json(document: Any, *, indent: int | None = 1) -> None:
-    """Print a JSON document; with `indent` None on one line."""
-    click.echo(json.dumps(document, indent=indent, ensure_ascii=False, default=str))
+    """Print a JSON document; with `indent` None on one line. JSON has no infinity: it becomes a text."""
+    plain = json.loads(json.dumps(document, default=str), parse_constant=lambda text: text)
+    click.echo(json.dumps(plain, indent=indent, ensure_ascii=False))
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Send to stderr what others print meanwhile, such as functions of a user: stdout is for results."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

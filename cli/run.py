@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from abut.errors import BadRequestError
 from cli.asking import connected
 from cli.options import Common, debug_option, json_option
+from cli.output import aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -129,7 +130,8 @@ def _workflow(given: Mapping[str, Any]) -> Workflow:
         return workflow(name)
     bands = None if given["bands"] is None else [band.name for band in parse_bands(given["bands"])]
     radius = 0.0 if given["radius"] is None else parse_length(given["radius"])
-    return user_workflow(name, -int(-radius // 1), bands)
+    with aside():
+        return user_workflow(name, -int(-radius // 1), bands)
 
 
 def _settings(given: Mapping[str, Any], one: Workflow) -> dict[str, str]:
@@ -148,10 +150,15 @@ def _settings(given: Mapping[str, Any], one: Workflow) -> dict[str, str]:
 def _compare(given: Mapping[str, Any]) -> int:
     from cli.run_compare import compare_command  # noqa: PLC0415 - needed by this alone
 
-    for option in (*_PLACES[:1], "tiles", "period", "out", "variables", "buffer", "partial"):
-        if given[option]:
+    places = (*_PLACES[:1], "tiles", "period", "baseline")
+    for option in (*places, "out", "variables", "buffer", "partial", "workers", "scheduler"):
+        if given[option] is not None and given[option] is not False:
             raise click.UsageError(f"--{'datetime' if option == 'period' else option} is not for --compare")
     if given["program"]:
+        for option in ("settings", "radius", "bands", "threads"):
+            if given[option]:
+                shown = "set" if option == "settings" else option
+                raise click.UsageError(f"--{shown} is for workflows: a program is run as it is")
         safes = tuple(Path(text) for text in (given["name"], *given["safes"]) if text)
         one, settings = None, {}
     else:

@@ -16,7 +16,7 @@ from abut.errors import BadRequestError, ExportError
 from abut.layout import BANDS
 from cli.asking import connected
 from cli.demonstration import extras
-from cli.output import bar, plural, stages
+from cli.output import aside, bar, plural, stages
 from cli.status import FAILED
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ def compare_command(workflow: Workflow | None, safes: Sequence[Path], **wish: An
             else _on_workflow(workflow, connection, one.metadata.id, neighbours, ground, asked=asked)
         )
     text = json.dumps(found.as_json(), indent=1, ensure_ascii=False)
+    click.echo(text if asked.as_json else "\n".join(found.lines()))
     if asked.certificate is not None:
         _write(asked.certificate, text + "\n")
-    click.echo(text if asked.as_json else "\n".join(found.lines()))
     return 0 if found.passed else FAILED
 
 
@@ -134,6 +134,11 @@ def _require_sense(workflow: Workflow | None, safes: Sequence[Path], asked: Wish
     path = asked.certificate
     if path is not None and os.path.lexists(path) and not (asked.overwrite and path.is_file()):
         raise ExportError(f"{path}: is there already (--overwrite replaces a file)")
+    if asked.maps is not None:
+        if os.path.lexists(asked.maps) and not asked.maps.is_dir():
+            raise ExportError(f"{asked.maps}: is there already, and is no folder")
+        with extras():
+            import PIL  # noqa: F401, PLC0415 - what draws them; said now rather than when all is computed
     if asked.keep is not None and os.path.lexists(asked.keep):
         raise ExportError(f"{asked.keep}: is there already")
 
@@ -199,7 +204,7 @@ def _on_workflow(
 
     safes = tuple(dict.fromkeys(given.safe for given in neighbours))
     subject = Subject(connection=connection, safes=safes, product=product, core=ground, across=asked.across)
-    with stages(hidden=asked.as_json) as show:
+    with stages(hidden=asked.as_json) as show, aside():
         found = compare(workflow, subject, asked.params, threads=asked.threads, done=show)
     if asked.maps is not None:
         from workflows.runs.maps import draw_maps  # noqa: PLC0415 - needed for this alone
@@ -237,4 +242,7 @@ def _write(path: Path, text: str) -> None:
 
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        with tempfile.TemporaryDirectory(prefix=".abut-", dir=path.parent) as scratch:
+            made = Path(scratch, "certificate")
+            made.write_text(text, encoding="utf-8")
+            made.replace(path)

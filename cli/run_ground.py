@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from abut.errors import BadRequestError
-from cli.output import plural, print_json, stages
+from cli.output import aside, plural, print_json, stages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ def written(task: Task, connection: Connection, given: Mapping[str, Any]) -> int
 
     names = given["variables"].split(",") if given["variables"] else None
     told: list[dict[str, Any]] = []
-    with stages(hidden=given["as_json"]) as show:
+    with stages(hidden=given["as_json"]) as show, aside():
 
         def shown(number: int, moments: int, stage: str, count: int, total: int) -> None:
             show(f"{number + 1}/{moments} {stage}", count, total)
@@ -91,3 +91,4 @@ def _watched(steps: Iterator[Step], told: list[dict[str, Any]], *, digests: bool
         one = described(step, digests=digests)
         told.append(one if digests else {"datetime": one["datetime"], "summary": in_words(step)})
         yield step
+        del step  # before the next one is computed

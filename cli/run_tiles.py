@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.output import bar, plural, print_json
+from cli.output import aside, bar, plural, print_json
 from cli.status import FAILED, print_error
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def tiles_command(workflow: Workflow, settings: Mapping[str, str], given: Mappin
         raise click.UsageError(f"--out {given['out']}: with --tiles the result is a Zarr, x.zarr")
     from workflows.runs.tiles import run_tiles  # noqa: PLC0415 - dask takes its time
 
-    with bar(None, " tasks", hidden=given["as_json"]) as progress:
+    with bar(None, " tasks", hidden=given["as_json"]) as progress, aside():
 
         def done(outcome: Outcome, count: int, total: int) -> None:
             progress.total = total

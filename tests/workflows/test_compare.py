@@ -290,3 +290,57 @@ def test_a_core_beside_the_tile_is_refused(north: Made, capsys: pytest.CaptureFi
     command[place : place + 2] = ["--bbox", "1,2,3,4"]
     assert run(command) == 2
     assert "not on the tile" in capsys.readouterr().err
+
+
+def test_a_function_that_changes_what_it_is_given_is_refused(north: Made) -> None:
+    """What it left behind would count as ground that the lone tile lacks: nothing would lie beyond the radius."""
+    with pytest.raises(WorkflowError, match="spoiling changes what it is given"):
+        compared(north, "spoiling")
+
+
+def test_a_radius_beyond_which_nothing_lies_is_not_said_to_hold(north: Made) -> None:
+    core = north.corner.core(4_800)
+    found = compared(north, core=replace(core, left=core.right - 240, bottom=core.bottom, top=core.bottom + 240))
+    (line,) = (line for line in found.certificate.verdict() if line.startswith("radius: "))
+    assert found.certificate.variables[0].rim[-1].pixels == 0
+    assert "it shows nothing here" in line
+
+
+def test_json_on_standard_output_is_json_whatever_a_function_prints_and_returns(
+    north: Made, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = asked(north, "--archive", north.archive.store.url, "--json")
+    command[1] = "tests.workflows.theirs:endless"
+    assert run(command) == 1
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    told = capfd.readouterr()
+    document = json.loads(told.out, parse_constant=refuse)
+    assert document["result"] == "not identical"
+    assert told.err.count("working") > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param(["index", "--compare", ".", "--baseline", "05.09"], "--baseline is not for --compare", id="base"),
+        pytest.param(["index", "--compare", ".", "--workers", "0"], "--workers is not for --compare", id="workers"),
+        pytest.param(["--command", "true {safe}", ".", "--set", "a=b"], "--set is for workflows", id="set"),
+        pytest.param(["--command", "true {safe}", ".", "--radius", "9"], "--radius is for workflows", id="radius"),
+    ],
+)
+def test_options_that_would_mean_nothing_are_refused(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["run", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_maps_that_can_t_be_drawn_are_told_before_anything_is_computed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "maps").touch()
+    assert run(["run", "index", "--compare", str(tmp_path), "--maps", str(tmp_path / "maps")]) == 2
+    assert "is no folder" in capsys.readouterr().err

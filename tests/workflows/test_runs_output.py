@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 import zipfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import rasterio
 import xarray as xr
+import zarr
 
 from abut.errors import BadRequestError, ExportError
 from abut.lattice import Bounds, Zone
@@ -19,7 +23,6 @@ from workflows.runs.results import make_result, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CORE = Bounds(Zone(32632), 600_000, 4_900_020, 600_600, 4_900_440)
 FLAGS = {
@@ -245,3 +248,56 @@ def test_moments_of_one_second_have_files_of_their_own(tmp_path: Path) -> None:
         "20230801T095559-2_classes.tif",
         "20230801T095559_classes.tif",
     ]
+
+
+def test_somebody_elses_zarr_and_images_are_not_replaced(tmp_path: Path) -> None:
+    """They have the suffix of a result, and are none."""
+    zarr.create_group(tmp_path / "product.zarr").create_array("b02", shape=(2,), dtype="u2")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "orthophoto.tif").write_bytes(b"mine")
+    for name in ("product.zarr", "photos"):
+        with pytest.raises(ExportError, match="it is not replaced"):
+            write_steps([step(1)], tmp_path / name, overwrite=True)
+    assert (tmp_path / "photos" / "orthophoto.tif").read_bytes() == b"mine"
+    for name in ("own.zarr", "own", "one.zarr"):
+        sizes = (60,) if name == "one.zarr" else (60, 10)
+        write_steps([step(1, sizes=sizes)], tmp_path / name)
+        write_steps([step(2, sizes=sizes)], tmp_path / name, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.zarr", "own", "own.zarr", "photos", "product.zarr"]
+
+
+def test_a_result_stays_if_the_one_that_replaces_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_steps([step(1)], tmp_path / "a.zarr")
+    rename = Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name == "fresh":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ExportError, match="Input/output error"):
+        write_steps([step(2)], tmp_path / "a.zarr", overwrite=True)
+    monkeypatch.undo()
+    with opened(tmp_path / "a.zarr") as tree:
+        assert str(tree["r60m"]["time"].to_numpy()[0])[:10] == "2023-08-01"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_one_result_is_in_memory_at_a_time(tmp_path: Path) -> None:
+    """A result is let go before the next one is computed."""
+    for name in ("a.zarr", "a"):
+        kept: list[weakref.ref[Any]] = []
+        living: list[int] = []
+
+        def steps(kept: list[weakref.ref[Any]] = kept, living: list[int] = living) -> Iterator[Step]:
+            for day in (1, 2, 3):
+                gc.collect()
+                living.append(sum(one() is not None for one in kept))
+                made = step(day)
+                kept.append(weakref.ref(made.variables["r60m/classes"]))
+                yield made
+                del made
+
+        write_steps(steps(), tmp_path / name)
+        assert living == [0, 0, 0]

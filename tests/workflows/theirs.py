@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import xarray as xr
 from scipy import ndimage
@@ -27,3 +29,18 @@ def noisy(moment: xr.DataTree) -> xr.Dataset:
     array = moment["r60m/b01"]
     noise = np.random.default_rng().random(array.shape)
     return xr.Dataset({"noisy": array + noise, "quiet": array})
+
+
+def spoiling(moment: xr.DataTree) -> xr.DataArray:
+    """Clips the digital numbers that it was given, in place."""
+    array = moment["r60m/b01"]
+    np.minimum(array.to_numpy(), 700, out=array.to_numpy())
+    return array.rename("spoilt")
+
+
+def endless(moment: xr.DataTree, most: float = 0.0) -> xr.DataArray:
+    """Infinite in the tile with its neighbourhood, where a lone tile has other values; prints."""
+    sys.stdout.write("working\n")
+    left, _, right, _ = (int(edge) for edge in moment.attrs["window"])
+    array = moment["r60m/b01"].astype(np.float32) + np.float32(most)
+    return (array if right - left < 5_200 else array * np.float32(np.inf)).rename("endless")

@@ -186,6 +186,11 @@ class Certificate:
         beyond = sum(one.beyond for one in self.variables)
         pieces = sum(one.pieces.differing for one in self.variables if one.pieces)
         if not beyond and not pieces:
+            if not any(one.rim[-1].pixels for one in self.variables):
+                return (
+                    f"radius: no value lies beyond {self.radius:,} m of what the lone tile lacks: it shows nothing here"
+                    f"{'; pieces are the whole' if any(one.pieces is not None for one in self.variables) else ''}"
+                )
             tried = "" if all(one.pieces is None for one in self.variables) else ", and pieces are the whole"
             return f"radius: beyond {self.radius:,} m of what the lone tile lacks 0 values differ{tried}"
         found = [
@@ -248,5 +253,5 @@ def plain(certificate: Any) -> dict[str, Any]:
     """Return the fields of a certificate as JSON can hold them."""
     found = asdict(certificate)
     found["time"] = certificate.time.isoformat()
-    made: dict[str, Any] = json.loads(json.dumps(found))
+    made: dict[str, Any] = json.loads(json.dumps(found), parse_constant=lambda text: text)  # JSON has no Infinity
     return made

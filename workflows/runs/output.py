@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -20,7 +23,6 @@ from workflows.runs.output_zarr import write_zarr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
-    from pathlib import Path
 
     import xarray as xr
 
@@ -36,6 +38,8 @@ _SUFFIXES: Final[dict[str, Format]] = {
     ".tiff": "cog",
 }
 _FOLDERS: Final = ("zarr", "cogs")
+_IMAGE: Final = re.compile(r"\d{8}T\d{6}(-\d+)?_.+\.tif", re.ASCII | re.DOTALL)
+"""Names in a folder of GeoTIFFs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +105,11 @@ def _replaceable(out: Path, kind: Format) -> bool:
     if out.is_symlink():
         return False
     if kind == "zarr":
-        return (out / "zarr.json").is_file()
+        # Not any Zarr: what `write_zarr` writes beside the variables, in the root or in a group.
+        labels = (path for pattern in ("datatake", "*/datatake") for path in out.glob(f"{pattern}/zarr.json"))
+        return (out / "zarr.json").is_file() and next(labels, None) is not None
     if kind == "cogs":
-        return out.is_dir() and all(path.is_file() and path.suffix == ".tif" for path in out.iterdir())
+        return out.is_dir() and all(path.is_file() and _IMAGE.fullmatch(path.name) for path in out.iterdir())
     return out.is_file()
 
 
@@ -170,13 +176,10 @@ def _chosen(steps: Iterable[Step], names: Sequence[str] | None, written: list[st
             written.extend(wanted)
         elif first != shapes:
             raise WorkflowError(f"the result of {step.time:%Y-%m-%dT%H:%M:%S} has other variables than the first one")
-        yield Step(
-            time=step.time,
-            datatake=step.datatake,
-            products=step.products,
-            variables=some,
-            attributes=step.attributes,
-        )
+        chosen = replace(step, variables=some)
+        del step, some
+        yield chosen
+        del chosen  # before the next one is computed
     if first is None:
         raise WorkflowError("there is no result to write")
 
@@ -256,25 +259,22 @@ def _place(out: Path, kind: Format) -> Iterator[Work]:
         with make(out) as work:
             yield work
         return
-    fresh = out.with_name(f".abut-{os.getpid()}-{out.name}")
+    with writing(out):
+        beside = Path(tempfile.mkdtemp(prefix=".abut-", dir=out.parent))  # a name that nobody killed has left
     try:
-        with make(fresh) as work:
+        with make(beside / "fresh") as work:
             yield work
         with writing(out):
-            _swap(fresh, out)
+            _swap(beside / "fresh", out, beside / "old")
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if (beside / "old").exists() and not os.path.lexists(out):  # nothing came in its place
+            (beside / "old").rename(out)
+        shutil.rmtree(beside, ignore_errors=True)
 
 
-def _swap(fresh: Path, out: Path) -> None:
+def _swap(fresh: Path, out: Path, old: Path) -> None:
     if not out.is_dir():
         fresh.replace(out)
         return
-    old = out.with_name(f".abut-{os.getpid()}-old-{out.name}")
     out.rename(old)
-    try:
-        fresh.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old)
+    fresh.rename(out)

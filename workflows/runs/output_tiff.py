@@ -51,6 +51,8 @@ def write_tiffs(steps: Iterator[Step], work: Work) -> None:
             last = name.rpartition("/")[2]
             stem = last if short[last] == 1 else name.replace("/", "_")
             write_tiff(step, name, variable, work.content / f"{moment}_{stem}.tif", work.scratch / "plain.tif")
+            del variable
+        del step  # before the next one is computed
 
 
 def write_tiff(step: Step, name: str, variable: xr.DataArray, path: Path, scratch: Path) -> None:

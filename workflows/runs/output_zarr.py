@@ -53,7 +53,8 @@ def write_zarr(steps: Iterator[Step], folder: Path) -> None:
         places: dict[str, dict[str, xr.Variable]] = {}
         labels: list[tuple[Any, str, str]] = []
         attributes: Mapping[str, Any] = {}
-        for number, step in enumerate(steps):
+        for step in steps:
+            number = len(labels)  # `enumerate` would keep a step until it has the next one
             for name, variable in step.variables.items():
                 if name not in arrays:
                     arrays[name] = _array(root, name, variable)
@@ -63,7 +64,7 @@ def write_zarr(steps: Iterator[Step], folder: Path) -> None:
             when = step.time.astimezone(UTC).replace(tzinfo=None)
             labels.append((np.datetime64(when, "ns"), step.datatake, " ".join(step.products)))
             attributes = attributes or step.attributes
-            del step
+            del step, variable  # before the next one is computed
         label(store, places, labels, attributes)
         zarr.consolidate_metadata(store, zarr_format=3)
 

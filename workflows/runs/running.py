@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -153,10 +154,12 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
     moments = _read(task, connection)
     for number in range(total):
         shown(number, total, "reading", 0, 1)
+        gc.collect()  # the one before: a tree, whose parts know each other, does not go by itself
         moment = next(moments)
         shown(number, total, "reading", 1, 1)
         core = ground(moment)
         if not has_data(moment, workflow.bands(params)):
+            del moment  # before the next one is read
             continue
 
         def done(stage: str, count: int, of: int, number: int = number) -> None:
@@ -164,7 +167,10 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
 
         result = workflow.compute(moment, params, partial=task.partial, threads=task.threads, done=done)
         found += 1
-        yield step_of(moment, result)
+        step = step_of(moment, result)
+        del moment, result
+        yield step
+        del step
     if not found:
         where = f"{core.left} {core.bottom} {core.right} {core.top} of {core.zone}" if core else "the ground"
         raise WorkflowError(f"no pixel of {where} has data in all of {', '.join(workflow.bands(params))}")

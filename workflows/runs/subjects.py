@@ -56,7 +56,7 @@ def chosen(products: Sequence[Given], product: str | None = None) -> Given:
     """
     if product is not None:
         for one in products:
-            if one.metadata.id == product:
+            if one.metadata.id == product.removesuffix(".SAFE"):
                 return one
         raise ProductNotFoundError(f"{product}: none of the SAFEs; they are {_listed(products)}")
     return max(products, key=lambda one: len(around(products, one)))
