@@ -23,6 +23,7 @@ from abut.tiling import tile
 from cli.main import run
 from ingest.ingest import ingest
 from tests.pasted import Delivered, pasted
+from tests.serving import serving
 from tests.shots import Shot
 from tests.toy import CORNER, TILES
 
@@ -343,3 +344,17 @@ def test_an_index_of_an_archive_is_that_of_the_safe(
         assert (image.read(1) == np.where(seen, ndvi, -32_768)).all()
         assert image.res == (10, 10)
     assert "ndvi known of" in capfd.readouterr().out
+
+
+def test_an_archive_behind_a_service_gives_the_same_and_a_dead_one_is_told_in_a_line(
+    archive: str, mine: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    common = ["run", f"{mine}:reflectance", "--tile", "32TNP", "--core", core_of(CORE), "--bands", "B01", "--json"]
+    with serving(archive) as served:
+        told = []
+        for number, source in enumerate((archive, served.url)):
+            assert run([*common, "--radius", "120", "-a", source, "--out", f"{number}.zarr"]) == 0
+            told.append(json.loads(capfd.readouterr().out))
+    assert told[0]["moments"] == told[1]["moments"]
+    assert len(told[0]["moments"]) == len(SHOTS)
+    assert "can't be read" in refused(capfd, *common, "-a", served.url, "--out", "2.zarr")
