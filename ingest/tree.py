@@ -100,10 +100,14 @@ class Tree:
                 rest, row = rest[len(part) :], row + len(part)
                 if row % side == 0 or row == rows.stop:
                     first = max(rows.start, (row - 1) // side * side)
-                    where = (slice(first, row), columns)
-                    array[(names.index(band), *where) if band else where] = buffer[
-                        first % side : first % side + row - first
-                    ]
+                    filled = buffer[first % side : first % side + row - first]
+                    for left in range(columns.start // side * side, columns.stop, side):
+                        right = min(left + side, columns.stop)
+                        left = max(left, columns.start)  # noqa: PLW2901 - within the footprint
+                        chunk = filled[:, left - columns.start : right - columns.start]
+                        if chunk.any():  # zarr finds out too, but reads each chunk several times for that
+                            where = (slice(first, row), slice(left, right))
+                            array[(names.index(band), *where) if band else where] = chunk
         return whole.hexdigest()
 
     def add_array(self, path: str, data: NDArray[Any], dimensions: tuple[str, ...], **attributes: Any) -> None:
