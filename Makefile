@@ -6,7 +6,7 @@ OPEN ?= 1
 EQUALITY_OUT ?= equality-output
 SAFE ?=
 
-.PHONY: help setup demo equality test interop screenshots lint format bench bench-catalogue bench-cubes bench-tiles bench-workflows lock clean
+.PHONY: help setup demo equality test interop screenshots notebooks lint format bench bench-catalogue bench-cubes bench-tiles bench-workflows lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ interop: setup ## Other people's readers read a re-created SAFE as the original
 
 screenshots: setup ## Write the documentation's pictures of the viewer (needs chromium)
 	@$(PY) -m tests.viewer.screenshots
+
+notebooks: setup ## Run docs/notebooks anew, and write the documentation's pictures of them; ABUT_NOTEBOOK_DATA=folder takes your own SAFEs
+	@$(PY) docs/notebooks/run.py
 
 lint: setup ## ruff and mypy; types and format of the viewer
 	@$(PY) -m ruff check .

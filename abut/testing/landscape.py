@@ -70,6 +70,8 @@ class Landscape:
     """Cells of 2.4 km with a cloud, in percent."""
     seed: int = 0
     """Another seed, another landscape."""
+    sky: int = 0
+    """Another number, other clouds over the same ground: another day."""
 
     def __call__(self, band: Band, bounds: Bounds) -> NDArray[np.uint16]:
         """Return the digital numbers of some ground.
@@ -143,7 +145,7 @@ def _view(land: Landscape, block: Block, size: int) -> _View:
     theme = f"{land.seed}/{land.zone.epsg}"
     kind, level = _ground(theme, x, y, land.coast)
     cloud, cirrus, shade = np.zeros((3, rows, columns), np.uint8)
-    for one in _clouds(land, theme, block):
+    for one in _clouds(land, f"{theme}/{land.sky}" if land.sky else theme, block):
         south, east = one.shift
         if one.high:
             _draw(cirrus, one, x, y, 150)
