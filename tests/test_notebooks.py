@@ -128,7 +128,7 @@ def test_the_pictures_of_the_documentation_are_those_of_the_notebooks() -> None:
     nbformat = pytest.importorskip("nbformat")
     run = module("run")
     text = (HERE.parent / "workflows.md").read_text()
-    found = {}
+    found: dict[str, bytes] = {}
     for name in NAMES:
         found |= run.pictures(nbformat.read(HERE / f"{name}.ipynb", as_version=4))
     assert set(found) == {"lone-clouds", "lone-adjacency", "lone-classes"}

@@ -50,6 +50,13 @@ def test_other_seeds_and_zones_have_other_ground() -> None:
     assert (replace(LAND, zone=elsewhere).kinds(replace(place, zone=elsewhere)) != kinds).mean() > 0.3
 
 
+def test_another_sky_has_other_clouds_over_the_same_ground() -> None:
+    place = square(NORTH, 600_000, 4_800_000, 9_600)
+    other = replace(LAND, sky=1)
+    assert np.array_equal(other.kinds(place), LAND.kinds(place))
+    assert (other.clouds(place) != LAND.clouds(place)).mean() > 0.1
+
+
 def test_pixels_of_all_sizes_show_the_same_kinds() -> None:
     place = square(NORTH, 590_400, 4_790_400, 9_600)
     shares = [

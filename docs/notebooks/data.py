@@ -141,7 +141,7 @@ def _dates(products: list[Given]) -> tuple[tuple[Given, ...], ...]:
     middle = max(products, key=tries)
     same = [one for one in products if one.metadata.tile == middle.metadata.tile]
     same.sort(key=lambda one: (one is not middle, one.metadata.datatake_start))
-    found = {}
+    found: dict[datetime, tuple[Given, ...]] = {}
     for one in same:
         others = [other for other in around(products, one) if other is not one]
         found.setdefault(one.metadata.datatake_start, (one, *others))
