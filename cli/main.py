@@ -36,7 +36,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "explain": ("cli.explain", "Say what `abut cube` will read, before it does."),
     "catalog": ("cli.catalog", "Look after an archive's catalogue: move, rebuild, export."),
     "zone": ("cli.zone", "Treat a UTM zone as one array: info, materialise."),
-    "run": ("cli.run", "Compute clouds, adjacency, segments ..., or a function of your own."),
+    "run": ("cli.run", "Run workflows, ours or yours, and compare with SAFE."),
     "serve": ("cli.serve", "Serve an archive over HTTP: STAC API and objects."),
     "demo": ("cli.demo", "See the main job done, with proof and picture."),
     "equality": ("cli.equality", "Prove it for your own products: certificates, histograms, a page."),
