@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from rio_tiler.errors import InvalidExpression
 from rio_tiler.expression import apply_expression, get_expression_blocks, validate_expression
 
 from abut.errors import BadRequestError
@@ -190,7 +191,10 @@ def test_numbers_are_those_of_rio_tiler(text: str) -> None:
     made = parse_expression(text, BANDS)
     values, nodata = made.computed(DATA, NOTHING)
     with np.errstate(all="ignore"):
-        theirs = apply_expression(get_expression_blocks(validate_expression(text)), ["b1", "b2", "b3"], DATA)
+        try:
+            theirs = apply_expression(get_expression_blocks(validate_expression(text)), ["b1", "b2", "b3"], DATA)
+        except InvalidExpression:  # it divides by constants that are 0 before it looks at any pixel
+            assume(False)
     good = ~nodata & (np.abs(theirs.data) < 1e6)
     assert np.allclose(values[good], theirs.data[good], rtol=1e-3, atol=1e-4)
 
