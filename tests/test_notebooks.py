@@ -5,65 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from abut.archive import open_archive
-from abut.testing import make_safe
-from ingest.ingest import ingest
-from ingest.safe_source import safe_sources
-from tests.conftest import once
+from tests.corners import NOTEBOOKS as HERE
+from tests.corners import of_notebooks
 from tests.workflows.products import NORTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
+    from pathlib import Path
 
-    from tests.workflows.products import Made
-
-HERE = Path(__file__).parents[1] / "docs" / "notebooks"
 PICTURES = HERE.parent / "pictures"
 NAMES = ("adjacency", "clouds", "composites", "landcover")
 
 
-def module(name: str) -> ModuleType:
-    spec = spec_from_file_location(f"notebooks_{name}", HERE / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
-    return made
-
-
-@pytest.fixture(name="products", scope="module")
-def _products(north: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The products of the session, and the tile ten days later."""
-    return once(tmp_path_factory, "notebooks", lambda folder: fill(folder, north))
-
-
-def fill(folder: Path, north: Made) -> None:
-    folder.mkdir()
-    for safe in north.safes.values():
-        (folder / safe.name).symlink_to(safe)
-    later = make_safe(module("data").second_date(), NORTH.tile, folder)
-    shutil.copytree(north.archive.store.url, folder / "archive")
-    archive = open_archive(folder / "archive")
-    for source in safe_sources(later):
-        ingest(archive, source)
-
-
 @pytest.fixture(name="fresh", scope="module")
-def _fresh(products: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _fresh(two_dates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The notebooks and pictures of a run of their own."""
     folder = tmp_path_factory.mktemp("fresh")
-    environment = {**os.environ, "ABUT_NOTEBOOK_DATA": str(products), "HOME": str(tmp_path_factory.mktemp("home"))}
+    environment = {**os.environ, "ABUT_NOTEBOOK_DATA": str(two_dates), "HOME": str(tmp_path_factory.mktemp("home"))}
     done = subprocess.run(
         [sys.executable, HERE / "run.py", folder], env=environment, capture_output=True, text=True, check=False
     )
@@ -82,7 +46,7 @@ def cells(notebook: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_products_of_the_tests_are_those_that_the_notebooks_make() -> None:
     """So results of the one are results of the other."""
-    scene = module("data").first_date()
+    scene = of_notebooks("data").first_date()
     for name in ("texture", "frame", "swath", "datatake_start", "clouds", "seed", "baseline", "strips"):
         assert getattr(scene, name) == getattr(NORTH.scene, name), name
 
@@ -126,7 +90,7 @@ def test_what_is_committed_is_small_and_tells_nothing_of_a_machine(name: str) ->
 
 def test_the_pictures_of_the_documentation_are_those_of_the_notebooks() -> None:
     nbformat = pytest.importorskip("nbformat")
-    run = module("run")
+    run = of_notebooks("run")
     text = (HERE.parent / "workflows.md").read_text()
     found: dict[str, bytes] = {}
     for name in NAMES:

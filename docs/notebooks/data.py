@@ -44,8 +44,8 @@ def first_date() -> Scene:
 
 
 def second_date() -> Scene:
-    """Return what was seen ten days later: the same ground under other clouds; of it there is one tile only."""
-    return _seen(datetime(2025, 8, 5, 10, 10, 59, 24_000, tzinfo=UTC), sky=1)
+    """Return what was seen ten days before: the same ground under other clouds; of it there is one tile only."""
+    return _seen(datetime(2025, 7, 16, 10, 10, 59, 24_000, tzinfo=UTC), sky=1)
 
 
 def _seen(start: datetime, sky: int) -> Scene:

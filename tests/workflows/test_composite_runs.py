@@ -15,13 +15,15 @@ from abut.lattice import BlockRange
 from abut.tiling import tile
 from tests.workflows import sky
 from tests.workflows.moments import bounds, moment_of
-from workflows import clouds
+from tests.workflows.products import NORTH
+from workflows import clouds, composites
 from workflows.indices import NODATA, spectral_index
 from workflows.runs import composite
 from workflows.runs.moments import plan_moments
 from workflows.runs.registry import workflow
 from workflows.runs.running import Task, run
-from workflows.runs.scenes import cut_moment
+from workflows.runs.safes import safe_moment
+from workflows.runs.scenes import cut_moment, scene_of
 from workflows.runs.tiles import run_tiles
 from workflows.runs.zone_plan import Seen
 from workflows.scene import BLOCK, Box
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.connection import Connection
     from abut.lattice import Bounds
+    from workflows.composites import Method
     from workflows.scene import Scene
 
 CORE = Box(57 * BLOCK, 510 * BLOCK, 59 * BLOCK, 511 * BLOCK)
@@ -196,6 +199,35 @@ def test_the_composite_of_an_archive_is_that_of_its_moments(modern_archive: Arch
     assert (part["ndvi_count"].to_numpy() == (truth != NODATA)).all()
     assert (truth != NODATA).any()
     assert str(found["time"].to_numpy()[0])[8:19] == "01T00:00:00"
+
+
+@pytest.mark.parametrize("method", ["median", "max"])
+def test_the_composite_of_a_month_is_that_of_the_safes(two_dates: Path, tmp_path: Path, method: Method) -> None:
+    """The moments of the truth are read by rasterio; which of them come first does not matter."""
+    core = NORTH.part(-9_600, 0, 0, 9_600)
+    safes = sorted(two_dates.glob("*.SAFE"))
+    days = {safe.name[11:26]: safe.stem for safe in safes if f"_T{NORTH.tile.id}_" in safe.name}
+    assert len(days) == 2
+    layers, moments = [], []
+    for day, name in sorted(days.items(), reverse=True):
+        some = [safe for safe in safes if day in safe.name]
+        moment = safe_moment(some, product=name, bands=["B04", "B08"], core=core, alone=False)
+        layers.append(spectral_index(scene_of(moment), "ndvi"))
+        moments.append(composites.Moment(datetime.fromisoformat(moment.attrs["datetime"]), moment.attrs["datatake"]))
+    truth = composites.composite(layers, moments, method)
+    given = {"method": method, "mask": "none"}
+    url = str(two_dates / "archive")
+    ran = run_tiles(
+        url, workflow("composite"), [NORTH.tile], "2025-07", tmp_path / "a.zarr", within=core, workers=0, params=given
+    )
+    assert (ran.failed, ran.steps) == ((), 1)
+    found = xr.open_zarr(tmp_path / "a.zarr", mask_and_scale=False, chunks=None)
+    part = found.sel(x=slice(core.left, core.right), y=slice(core.top, core.bottom)).isel(time=0)
+    assert np.array_equal(part["ndvi"], truth.values)
+    assert np.array_equal(part["ndvi_count"], truth.count)
+    assert np.array_equal(part["ndvi_source"], truth.source)
+    assert (truth.count == 2).mean() > 0.5
+    assert set(np.unique(truth.source)) >= {0, 1}
 
 
 def plan_products(connection: Connection) -> list[str]:
