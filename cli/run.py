@@ -197,6 +197,8 @@ def _run(given: Mapping[str, Any]) -> int:
             raise click.UsageError(f"--{option} is for --compare")
     one = _workflow(given)
     settings = _settings(given, one)
+    if not one.per_time and given["tile"] and not given["tiles"]:
+        given = {**given, "tiles": given["tile"], "tile": None}  # a tile is one of several
     for option in ("archive", "out"):
         if given[option] is None:
             raise click.UsageError(f"Missing option '--{option}'.")
@@ -210,9 +212,7 @@ def _run(given: Mapping[str, Any]) -> int:
 
         return tiles_command(one, settings, given)
     if not one.per_time:
-        raise click.UsageError(
-            f"{one.name} is made of several moments: it needs --tiles, one or more, and --out x.zarr"
-        )
+        raise click.UsageError(f"{one.name} is made of several moments: it needs --tile or --tiles, and --out x.zarr")
     here = {**given, "out": Path(given["out"]), "threads": _threads(given)}
     require_free(here["out"], overwrite=given["overwrite"])
     task = task_of(here, one, settings)

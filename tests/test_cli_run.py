@@ -270,6 +270,8 @@ def test_a_neighbourhood_of_mixed_offsets_says_how_to_choose(
         (["clouds", "-a", "x", "--out", "y", "--tile", "32TNP", "--workers", "3"], "--workers is for --tiles"),
         (["clouds", "-a", "x", "--out", "y", "--tiles", "32TNP"], "with --tiles the result is a Zarr, x.zarr"),
         (["clouds", "-a", "x", "--out", "y.zarr", "--tiles", "32TNP", "--overwrite"], "--overwrite is not for --tiles"),
+        (["composite", "-a", "x", "--out", "y", "--tile", "32TNP"], "with --tiles the result is a Zarr, x.zarr"),
+        (["composite", "-a", "x", "--out", "y.zarr", "--bbox", "1,2,3,4"], "it needs --tile or --tiles"),
         (["clouds", "--compare", "--tile", "32TNP", "x.SAFE"], "--tile is not for --compare"),
     ],
 )
