@@ -21,7 +21,7 @@ import numpy as np
 
 from workflows.environment import PIXEL, REACH, WEIGHT, kernel, surroundings
 from workflows.errors import WorkflowError
-from workflows.indices import NODATA, SCALE, quantized
+from workflows.indices import NODATA, SCALE
 from workflows.reflectance import cell_sums, strips
 from workflows.scene import RESOLUTION
 
@@ -122,8 +122,8 @@ def adjacency(
         scene.require_radius(RADIUS, "adjacency correction")
     around, factor = scene.core.grown(RADIUS), PIXEL // RESOLUTION[band]
     pixels = _placed(scene, band, around)
-    above = _Above(scene.offsets.get(band, 0), scene.quantification, atmosphere)
-    mean, valid = _means(pixels, factor, above)
+    above = _above(scene.offsets.get(band, 0), scene.quantification, atmosphere)
+    mean, valid = _means(pixels, factor, _first(above, atmosphere))
     weights = kernel(atmosphere.molecules, atmosphere.aerosols)
     total, weight = surroundings(mean, weights), surroundings(valid, weights)
     with np.errstate(invalid="ignore"):
@@ -133,33 +133,49 @@ def adjacency(
     for cells, part in strips(inner, factor):
         environment = _between(coarse[cells.start : cells.stop + 2], factor)
         rows = slice(cells.start * factor, cells.stop * factor)
-        reflectance[rows] = np.where(part > 0, quantized(_corrected(above(part), environment, atmosphere)), NODATA)
+        corrected = _corrected(above.take(part), environment, atmosphere)
+        corrected[part == 0] = NODATA
+        reflectance[rows] = corrected
     known = (weight[1:-1, 1:-1] / WEIGHT).astype(np.float32)
     doubt = (atmosphere.diffuse / atmosphere.direct * contrast * (1 - known)).astype(np.float32)
     return Corrected(scene.core, reflectance, known, doubt)
 
 
-@dataclass(frozen=True, slots=True)
-class _Above:
-    """What the ground adds to the atmosphere's own reflectance, of digital numbers."""
+def _above(offset: int, quantification: int, atmosphere: Atmosphere) -> NDArray[np.float64]:
+    """Return what the ground adds to the atmosphere's own reflectance, of each digital number.
 
-    offset: int
-    quantification: int
-    atmosphere: Atmosphere
+    There are 65,536 of them and a thousand times as many pixels: values of a pixel alone are looked up.
+    """
+    numbers = np.arange(1 << 16, dtype=np.float64)
+    above: NDArray[np.float64] = (numbers + offset) / quantification / atmosphere.gases - atmosphere.path
+    return above
 
-    def __call__(self, pixels: NDArray[np.uint16]) -> NDArray[np.float64]:
-        apparent = ((pixels.astype(np.float64) + self.offset) / self.quantification) / self.atmosphere.gases
-        above: NDArray[np.float64] = apparent - self.atmosphere.path
-        return above
+
+def _first(above: NDArray[np.float64], atmosphere: Atmosphere) -> NDArray[np.int32]:
+    """Return the first estimate of each digital number in ten-thousandths: its surroundings are like the pixel."""
+    ground = above / (atmosphere.down * (atmosphere.direct + atmosphere.diffuse))
+    whole = np.clip(np.rint(ground / (1 + atmosphere.albedo * ground) * SCALE), -_LIMIT, _LIMIT).astype(np.int32)
+    whole[0] = 0  # no data
+    return whole
 
 
 def _corrected(
     above: NDArray[np.float64], environment: NDArray[np.float64], atmosphere: Atmosphere
-) -> NDArray[np.float64]:
-    """Return reflectances of pixels of known surroundings."""
-    return (
-        above * (1 - atmosphere.albedo * environment) / atmosphere.down - atmosphere.diffuse * environment
-    ) / atmosphere.direct
+) -> NDArray[np.int16]:
+    """Return reflectances of pixels of known surroundings in ten-thousandths; both arrays are used up.
+
+    (above (1 - S <rho>) / Td - t_dif <rho>) / t_dir, step by step in place.
+    """
+    brighter = environment * atmosphere.albedo
+    np.subtract(1, brighter, out=brighter)
+    above *= brighter
+    above /= atmosphere.down
+    environment *= atmosphere.diffuse
+    above -= environment
+    above /= atmosphere.direct
+    above *= SCALE
+    np.rint(above, out=above)
+    return np.clip(above, -_LIMIT, _LIMIT, out=above).astype(np.int16)
 
 
 def _placed(scene: Scene, band: str, around: Box) -> NDArray[np.uint16]:
@@ -173,16 +189,14 @@ def _placed(scene: Scene, band: str, around: Box) -> NDArray[np.uint16]:
     return placed
 
 
-def _means(pixels: NDArray[np.uint16], factor: int, above: _Above) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _means(
+    pixels: NDArray[np.uint16], factor: int, first: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return whole means of the first estimates of each cell's pixels with data, and whether there are any (1 or 0)."""
-    air = above.atmosphere
     mean, valid = (np.empty((pixels.shape[0] // factor, pixels.shape[1] // factor), np.int64) for _ in range(2))
     for cells, part in strips(pixels, factor):
-        seen = part > 0
-        first = above(part) / (air.down * (air.direct + air.diffuse))
-        first = np.clip(np.rint(first / (1 + air.albedo * first) * SCALE), -_LIMIT, _LIMIT)
-        sums = cell_sums(np.where(seen, first, 0), factor, np.float64)  # of whole numbers: exact
-        count = cell_sums(seen, factor, np.uint16)
+        sums = cell_sums(first.take(part), factor, np.int32)  # of whole numbers: exact, 36 of them fit
+        count = cell_sums(part > 0, factor, np.uint16)
         mean[cells] = np.rint(sums / np.maximum(count, 1))
         valid[cells] = count > 0
     return mean, valid

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from workflows.scene import Scene
 
-_STRIP: Final = 1 << 19
+_STRIP: Final = 1 << 17
 """Pixels that are summed at a time: a megabyte or two, which the processor's caches hold."""
 
 
