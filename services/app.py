@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
@@ -33,12 +34,13 @@ from services.stac.transactions import transaction_extensions
 from services.tiles.app import create_tiles_app
 from services.tiles.links import collection_links, tile_links
 from services.viewer.app import files_app, load_viewer, wants_page
+from services.watching import watch_disks, watch_probes, watch_products
 from services.zarr import zarr_app
 from services.zone_snapshots import Snapshots
 from services.zones import zones_app
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from starlette.requests import HTTPConnection, Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -117,7 +119,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         routes=[
             Route("/", index),
             *health_routes(probes),
-            *_metrics(settings, mounted),
+            *_metrics(settings, mounted, probes),
             *([Mount("/viewer", files_app(viewer))] if "viewer" in settings.parts else []),
             *(Mount(part.path, part.app) for part in mounted),
         ],
@@ -131,11 +133,13 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
     return measured(made, [*paths, "/healthz", "/readyz", "/metrics"]) if settings.metrics else made
 
 
-def _metrics(settings: Settings, mounted: Sequence[Part]) -> list[Route]:
+def _metrics(settings: Settings, mounted: Sequence[Part], probes: Mapping[str, Probe]) -> list[Route]:
     if not settings.metrics:
         return []
     token = settings.metrics_token.get_secret_value() if settings.metrics_token else None
-    return [metrics_route(token, [refresh for part in mounted for refresh in part.refreshes])]
+    scratch = watch_disks({"scratch": Path(settings.scratch or gettempdir())})
+    refreshes = [watch_probes(probes), scratch, *(refresh for part in mounted for refresh in part.refreshes)]
+    return [metrics_route(token, refreshes)]
 
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
@@ -218,11 +222,17 @@ def stac_part(settings: Settings, archive: Archive) -> Part:
         app=create_stac_app(backend, places=places, options=options),
         rel="data",
         probes=(("catalogue", backend.ready),),
+        refreshes=(watch_products(backend), *_disk("catalogue", archive.catalogue_path)),
     )
 
 
 def _store(archive: Archive) -> tuple[tuple[str, Probe], ...]:
     return (("store", store_probe(objects_of(archive.store), archive.store.url)),)
+
+
+def _disk(name: str, written: Path | None) -> tuple[Refresh, ...]:
+    """Return what tells how much room there is beside a local file."""
+    return () if written is None else (watch_disks({name: written.parent}),)
 
 
 def places_of(base: str, settings: Settings) -> Places:

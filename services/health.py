@@ -41,9 +41,9 @@ def health_routes(probes: Mapping[str, Probe]) -> list[Route]:
         return _json({"alive": True}, 200)
 
     async def ready(_: Request) -> Response:
-        found = dict(zip(probes, await asyncio.gather(*map(_reason, probes, probes.values())), strict=True))
+        found = dict(zip(probes, await asyncio.gather(*map(reason, probes, probes.values())), strict=True))
         is_ready = not any(found.values())
-        parts = {name: reason or "ok" for name, reason in found.items()}
+        parts = {name: why or "ok" for name, why in found.items()}
         return _json({"ready": is_ready, **parts}, 200 if is_ready else 503)
 
     return [Route("/healthz", alive), Route("/readyz", ready)]
@@ -59,7 +59,7 @@ def store_probe(objects: Objects, url: str) -> Probe:
     return probe
 
 
-async def _reason(name: str, probe: Probe) -> str | None:
+async def reason(name: str, probe: Probe) -> str | None:
     """Return why something does not answer, for the log in full and for the world in short."""
     try:
         async with asyncio.timeout(PATIENCE):

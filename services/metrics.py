@@ -6,6 +6,7 @@ folder that they share, and whichever is scraped adds them up, see `shared_by_wo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -71,7 +72,19 @@ class Metrics:
     jobs: Any
     """Jobs that are kept: gauge by status."""
     parts: Any
-    """Cubes of jobs that wait or are made: gauge by status."""
+    """Cubes of jobs that wait, are made, or whose maker fell silent: gauge by status."""
+    waiting: Any
+    """How long the oldest cube of a job that waits has waited: gauge."""
+    ready: Any
+    """Whether what has to answer does: gauge by what."""
+    products: Any
+    """Products that the catalogue lists: gauge."""
+    newest: Any
+    """When the newest of them was sensed: gauge."""
+    disk: Any
+    """Size of disks that are written to: gauge by what is written there."""
+    disk_free: Any
+    """Room that is left on them: gauge by the same."""
 
 
 def metrics() -> Metrics:
@@ -95,6 +108,11 @@ def _make() -> Metrics:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # not typed there
     if FOLDER not in os.environ:  # several processes can't tell
         Info("abut_build", "Release of Abut.").info({"version": __version__})
+
+    def looked_at(name: str, text: str, *labels: str) -> Any:
+        """Make a gauge of what is looked at when somebody asks: of several processes, the last that looked is right."""
+        return Gauge(name, text, labels, multiprocess_mode="mostrecent")
+
     _made = Metrics(
         requests=Counter("abut_http_requests", "Requests that were answered.", ["part", "method", "status"]),
         seconds=Histogram("abut_http_request_seconds", "Time to the last byte.", ["part"], buckets=_SECONDS),
@@ -111,10 +129,14 @@ def _make() -> Metrics:
             "abut_queued_requests", "Requests that wait for or have a thread.", ["queue"], multiprocess_mode="livesum"
         ),
         refused=Counter("abut_refused_requests", "Requests beyond a limit.", ["queue", "status"]),
-        jobs=Gauge("abut_jobs", "Jobs that are kept.", ["status"], multiprocess_mode="mostrecent"),
-        parts=Gauge(
-            "abut_job_parts", "Cubes of jobs that wait or are made.", ["status"], multiprocess_mode="mostrecent"
-        ),
+        jobs=looked_at("abut_jobs", "Jobs that are kept.", "status"),
+        parts=looked_at("abut_job_parts", "Cubes of jobs that wait, are made, or whose maker fell silent.", "status"),
+        waiting=looked_at("abut_job_waiting_seconds", "How long the oldest waiting cube of a job has waited."),
+        ready=looked_at("abut_ready", "1 if it answers.", "what"),
+        products=looked_at("abut_products", "Products that the catalogue lists."),
+        newest=looked_at("abut_newest_product_timestamp_seconds", "When the newest product was sensed."),
+        disk=looked_at("abut_disk_bytes", "Size of disks that are written to.", "place"),
+        disk_free=looked_at("abut_disk_free_bytes", "Room that is left on them.", "place"),
     )
     meter.listen(_Listener(_made))
     return _made
@@ -190,7 +212,7 @@ def metrics_route(token: str | None, refreshes: Sequence[Refresh]) -> Route:
     token : str, optional
         Bearer token that it asks for; None: for none.
     refreshes : sequence of callable
-        What is looked at before it answers; one that fails is logged, and its metrics stay as they were.
+        What is looked at, all at once, before it answers; one that fails is logged, and its metrics stay as they were.
     """
     from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest  # noqa: PLC0415 - as above
     from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415 - as above
@@ -198,11 +220,7 @@ def metrics_route(token: str | None, refreshes: Sequence[Refresh]) -> Route:
     async def answer(request: Request) -> Response:
         if token is not None and not _knows(request, token):
             return problem(401, "metrics need a token", {"www-authenticate": "Bearer"})
-        for refresh in refreshes:
-            try:
-                await refresh()
-            except Exception as error:  # noqa: BLE001 - what can't be told must not hide the rest
-                _LOG.warning("metrics: %s", describe(error))
+        await asyncio.gather(*map(_refreshed, refreshes))
         registry = REGISTRY
         if FOLDER in os.environ:
             _forget_dead(Path(os.environ[FOLDER]))
@@ -210,6 +228,13 @@ def metrics_route(token: str | None, refreshes: Sequence[Refresh]) -> Route:
         return Response(generate_latest(registry), 200, {"cache-control": "no-store"}, CONTENT_TYPE_LATEST)
 
     return Route("/metrics", answer)
+
+
+async def _refreshed(refresh: Refresh) -> None:
+    try:
+        await refresh()
+    except Exception as error:  # noqa: BLE001 - what can't be told must not hide the rest
+        _LOG.warning("metrics: %s", describe(error))
 
 
 def _forget_dead(folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.cubes.jobs import TRIES, JobStoreError, TooManyJobsError, new_job
+from services.cubes.jobs import STATUSES, TRIES, Counts, JobStoreError, TooManyJobsError, new_job
 from services.cubes.opening import open_jobs
 from services.cubes.queue import Waiting, next_user
 from tests.postgres import new_database
@@ -126,6 +126,19 @@ def test_jobs_survive_a_restart(url: str, watch: Watch) -> None:
         assert done is not None
         assert done.status == "successful"
         assert [part.result for part in after.parts(job.id)] == ["0", "1"]
+
+
+def test_what_waits_and_whose_runner_fell_silent_is_counted(store: JobStore, watch: Watch) -> None:
+    assert store.counts() == Counts(dict.fromkeys(STATUSES, 0), {"waiting": 0, "running": 0, "overdue": 0}, 0)
+    add(store, watch, "ann", parts=3)
+    claim(store)
+    watch.wait(30)
+    claim(store)
+    watch.wait(30)
+    counts = store.counts()
+    assert counts.jobs == dict.fromkeys(STATUSES, 0) | {"running": 1}
+    assert counts.parts == {"waiting": 1, "running": 1, "overdue": 1}
+    assert counts.waiting_seconds == 60
 
 
 def test_a_renewed_lease_does_not_run_out(store: JobStore, watch: Watch) -> None:

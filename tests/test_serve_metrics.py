@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -106,8 +108,31 @@ def test_jobs_are_counted_by_state_and_refusals_by_queue(archive: Archive) -> No
                 break
     assert after["abut_refused_requests_total", "cubes", "503"] >= 1
     assert [after["abut_jobs", name] for name in STATUSES] == [0] * 5
-    assert after["abut_job_parts", "waiting"] == after["abut_job_parts", "running"] == 0
+    assert [after["abut_job_parts", name] for name in ("waiting", "running", "overdue")] == [0] * 3
+    assert after["abut_job_waiting_seconds",] == 0
     assert after["abut_queued_requests", "cubes"] == 0
+
+
+def test_what_is_looked_at_tells_of_probes_products_and_room(archive: Archive, tmp_path: Path) -> None:
+    with within(archive, scratch=str(tmp_path)) as client:
+        found = values(client.get("/metrics").text)
+    assert found["abut_ready", "store"] == found["abut_ready", "catalogue"] == 1
+    assert found["abut_products",] == len(TILES)
+    items = [json.loads(archive.store.get(f"products/{name}.json")) for name in archive.product_ids()]
+    newest = max(item["properties"]["datetime"] for item in items)
+    assert found["abut_newest_product_timestamp_seconds",] == datetime.fromisoformat(newest).timestamp()
+    for place in ("scratch", "catalogue"):
+        assert 0 < found["abut_disk_free_bytes", place] < found["abut_disk_bytes", place]
+
+
+def test_a_probe_that_fails_and_an_empty_catalogue_are_told_too(tmp_path: Path) -> None:
+    empty = create_archive(tmp_path / "empty")
+    with within(empty) as client:
+        before = values(client.get("/metrics").text)
+        assert (before["abut_products",], before["abut_ready", "store"]) == (0, 1)
+        (tmp_path / "empty" / "archive.json").unlink()
+        after = values(client.get("/metrics").text)
+    assert (after["abut_ready", "store"], after["abut_ready", "catalogue"]) == (0, 1)
 
 
 def test_labels_have_few_values_whatever_is_asked(archive: Archive) -> None:

@@ -122,6 +122,7 @@ async def count_jobs(app: FastAPI) -> None:
         metrics().jobs.labels(status).set(number)
     for status, number in counts.parts.items():
         metrics().parts.labels(status).set(number)
+    metrics().waiting.set(counts.waiting_seconds)
 
 
 def _jobs(archive: Archive, settings: Settings) -> Jobs | None:

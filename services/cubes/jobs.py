@@ -58,6 +58,10 @@ class Ask(TypedDict, total=False):
     """Coordinate system that all is resampled to, with pixels of `pixel`."""
     pixel: float
     """Size of the pixels in units of `to`."""
+    index: Sequence[str]
+    """Spectral indices that are computed from the bands of these, which `options` name."""
+    composite: str
+    """How their steps become one, see `services.cubes.derived.METHODS`."""
     options: Mapping[str, Any]
     """Keywords of `abut.asked.Options` that JSON can hold."""
 
@@ -159,7 +163,9 @@ class Counts:
     jobs: Mapping[str, int]
     """By status, all of `STATUSES`."""
     parts: Mapping[str, int]
-    """Their parts, waiting and running."""
+    """Their parts: waiting, running, and overdue (whoever did them fell silent, and nobody took them over yet)."""
+    waiting_seconds: float
+    """How long the oldest of those that wait has waited; 0 without any."""
 
 
 class JobStore(Protocol):

@@ -58,6 +58,10 @@ _TURN: Final = (
 )
 _BEGUN: Final = "status = 'running', tries = tries + 1, progress = 0, worker = ?, token = ?, lease = ?"
 _CLAIM: Final = f"UPDATE parts SET {_BEGUN} WHERE (job, number) = ({_TURN}) RETURNING {_PART}"  # noqa: S608 - as above
+_UNDER_WAY: Final = (
+    "SELECT CASE WHEN status = 'running' AND lease <= ? THEN 'overdue' ELSE status END AS state, count(*) FROM parts "
+    "WHERE status IN ('waiting', 'running') GROUP BY state"
+)
 _LONGEST: Final = 1_000
 """Characters of a message that are kept."""
 
@@ -138,13 +142,11 @@ class SqlJobStore:
         """Count the jobs of all users, and their parts that wait or run."""
         jobs: dict[str, int] = dict.fromkeys(STATUSES, 0)
         jobs |= dict(self.database.read("SELECT status, count(*) FROM jobs GROUP BY status"))
-        parts = {"waiting": 0, "running": 0}
-        parts |= dict(
-            self.database.read(
-                "SELECT status, count(*) FROM parts WHERE status IN ('waiting', 'running') GROUP BY status"
-            )
-        )
-        return Counts(jobs, parts)
+        now = self._now()
+        parts = {"waiting": 0, "running": 0, "overdue": 0}
+        parts |= dict(self.database.read(_UNDER_WAY, now))
+        (oldest,) = self.database.read("SELECT min(created) FROM parts WHERE status = 'waiting'")[0]
+        return Counts(jobs, parts, 0 if oldest is None else max(0, now - oldest) / 1_000_000)
 
     def dismiss(self, job_id: str) -> Job | None:
         """End a job that is not over, and return it as it then is; None if there is none."""
