@@ -71,6 +71,14 @@ class MixedBaselinesError(AbutError, ValueError):
     """What has to be one step in time can't: products of one datatake differ in offset or quantification value."""
 
 
+class SourceError(AbutError, OSError):
+    """A SAFE that lies elsewhere can't be fetched: nothing is there, access is denied, or its address is no good."""
+
+
+class SourceUnavailableError(SourceError):
+    """A SAFE that lies elsewhere can't be fetched for now: its server is away, busy, or broke off."""
+
+
 class NoDataError(AbutError, LookupError):
     """No product was found for a request; the message names window, period and filters."""
 

@@ -10,12 +10,12 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, cast
+from typing import IO, TYPE_CHECKING, Final, Protocol, cast
 
-from abut.errors import InvalidSafeError
+from abut.errors import AbutError, InvalidSafeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import BinaryIO
 
 MAX_FILES: Final = 100_000
@@ -54,7 +54,8 @@ def relative_path(text: str, where: str) -> str:
     return "/".join(parts)
 
 
-def _checked_size(size: int, where: str) -> int:
+def checked_size(size: int, where: str) -> int:
+    """Return the size of a file in bytes; `InvalidSafeError` if a SAFE can't have such a file."""
     if not 0 <= size <= MAX_FILE_BYTES:
         raise InvalidSafeError(f"{where}: {size} bytes are more than a file of a SAFE can have ({MAX_FILE_BYTES})")
     return size
@@ -92,7 +93,7 @@ class Folder:
                 status = self._resolve(path).stat()
                 if not stat.S_ISREG(status.st_mode):
                     raise InvalidSafeError(f"{self.label(path)}: not a regular file")
-                found[path] = _checked_size(status.st_size, self.label(path))
+                found[path] = checked_size(status.st_size, self.label(path))
             if len(found) > MAX_FILES:
                 raise InvalidSafeError(f"{self.source}: more than {MAX_FILES} files")
         return found
@@ -155,7 +156,7 @@ class Zip:
         """
         return {
             path.removeprefix(self.prefix): info.file_size
-            for path, info in _members(self.source, self.archive).items()
+            for path, info in zip_members(self.source, self.archive).items()
             if path.startswith(self.prefix)
         }
 
@@ -182,25 +183,47 @@ class Zip:
         return f"/vsizip/{archive}/{self.prefix}{path}"
 
 
-type Container = Folder | Zip
-"""A SAFE, wherever it lies."""
+class Container(Protocol):
+    """A SAFE, wherever it lies: here (`Folder`, `Zip`), or elsewhere (`ingest.remote.fetched.Fetched`)."""
+
+    @property
+    def source(self) -> str:
+        """What the user gave, for messages."""
+
+    @property
+    def name(self) -> str:
+        """Name of the SAFE folder."""
+
+    def label(self, path: str) -> str:
+        """Name of a file in messages."""
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return the path and size in bytes of every file."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a file for reading."""
+
+    def gdal_path(self, path: str) -> str:
+        """Name of a file for GDAL."""
 
 
-def open_container(path: str | os.PathLike[str]) -> Container:
+def open_container(path: str | os.PathLike[str], source: str = "") -> Folder | Zip:
     """Return the SAFE at a place.
 
     Parameters
     ----------
     path : path
         A SAFE folder, or a zip archive that holds one.
+    source : str
+        What messages call it. Default: the path.
 
     Raises
     ------
     InvalidSafeError
         If nothing is there, or no SAFE, or an archive with several.
     """
-    source = os.fspath(path)
-    place = Path(source)
+    place = Path(path)
+    source = source or os.fspath(path)
     if place.is_dir():
         if not (place / MANIFEST).is_file():
             raise InvalidSafeError(f"{source}: not a SAFE folder, it has no {MANIFEST}")
@@ -210,15 +233,22 @@ def open_container(path: str | os.PathLike[str]) -> Container:
     if not zipfile.is_zipfile(place):
         raise InvalidSafeError(f"{source}: neither a SAFE folder nor a zip archive")
     archive = str(place.absolute())
-    prefixes = [
-        name.removesuffix(MANIFEST)
-        for name in _members(source, archive)
-        if name == MANIFEST or name.endswith(f"/{MANIFEST}")
-    ]
+    prefix = safe_prefix(source, zip_members(source, archive))
+    return Zip(source, prefix.rstrip("/").rsplit("/", 1)[-1] or place.stem, archive, prefix)
+
+
+def safe_prefix(source: str, members: Iterable[str]) -> str:
+    """Return the path of the SAFE folder in an archive, with ``/`` at its end, or nothing.
+
+    Raises
+    ------
+    InvalidSafeError
+        If it holds no SAFE, or several.
+    """
+    prefixes = [name.removesuffix(MANIFEST) for name in members if f"/{name}".endswith(f"/{MANIFEST}")]
     if len(prefixes) != 1:
         raise InvalidSafeError(f"{source}: holds {len(prefixes)} files {MANIFEST}; one SAFE per archive is read")
-    name = prefixes[0].rstrip("/").rsplit("/", 1)[-1] or place.stem
-    return Zip(source, name, archive, prefixes[0])
+    return prefixes[0]
 
 
 @contextmanager
@@ -227,7 +257,7 @@ def reading(container: Container, path: str) -> Iterator[IO[bytes]]:
     try:
         with container.open(path) as stream:
             yield stream
-    except InvalidSafeError:
+    except AbutError:
         raise
     except (OSError, *ZIP_ERRORS) as error:
         raise InvalidSafeError(f"{container.label(path)}: {_line(error)}") from error
@@ -248,10 +278,19 @@ def read_whole(container: Container, path: str, limit: int) -> bytes:
     return data
 
 
-def _members(source: str, archive: str) -> dict[str, zipfile.ZipInfo]:
+def zip_members(source: str, archive: str | IO[bytes]) -> dict[str, zipfile.ZipInfo]:
+    """Return the files of a zip archive by path, each looked at: no link, no odd name, no absurd size.
+
+    Raises
+    ------
+    InvalidSafeError
+        If one is not what a SAFE has, or the archive is broken; the message begins with `source`.
+    """
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = opened.infolist()
+    except AbutError:
+        raise
     except (OSError, *ZIP_ERRORS) as error:
         raise InvalidSafeError(f"{source}: {_line(error)}") from error
     if len(infos) > MAX_FILES:
@@ -268,7 +307,7 @@ def _members(source: str, archive: str) -> dict[str, zipfile.ZipInfo]:
             raise InvalidSafeError(f"{where}: encrypted, or packed with method {info.compress_type}")
         if path != info.filename or path in found:
             raise InvalidSafeError(f"{source}: file {info.filename!r} is named twice or oddly")
-        _checked_size(info.file_size, where)
+        checked_size(info.file_size, where)
         found[path] = info
     return found
 

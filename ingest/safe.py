@@ -51,7 +51,11 @@ def find_granules(path: str | os.PathLike[str]) -> list[Granule]:
         If it is no Level-1C SAFE, or one that is incomplete, hostile, or contradicts the tiling grid. The message is
         one line that names file and value.
     """
-    container = open_container(path)
+    return granules_of(open_container(path))
+
+
+def granules_of(container: Container) -> list[Granule]:
+    """Return the granules of a SAFE that was opened, as `find_granules` does."""
     sizes = container.sizes()
     manifest = read_manifest(read_xml(container, MANIFEST))
     product_path = manifest.product_metadata or _product_path(container, sizes)

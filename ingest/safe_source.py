@@ -10,7 +10,7 @@ from abut.layout import BANDS, Band
 from catalog.item import make_item
 from ingest import images
 from ingest.meteorology import read_fields
-from ingest.safe import find_granules
+from ingest.safe import find_granules, granules_of
 from ingest.tree import Tree
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from abut.tiling import Tile
     from catalog.item import StoreDescription
+    from ingest.container import Container
     from ingest.granule import Granule
 
 
@@ -34,6 +35,11 @@ def safe_sources(path: str | os.PathLike[str]) -> list[SafeSource]:
         If it is no Level-1C SAFE, or a broken one.
     """
     return [SafeSource(granule) for granule in find_granules(path)]
+
+
+def sources_of(container: Container) -> list[SafeSource]:
+    """Return the products of a SAFE that was opened, as `safe_sources` does."""
+    return [SafeSource(granule) for granule in granules_of(container)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,12 @@ class SafeSource:
             "missing": list(self.granule.missing),
             "source": self.granule.source_digest,
         }
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths in the SAFE of all files that are read: the true colour image is not."""
+        metadata = self.granule.metadata
+        return [*(band.image for band in metadata.bands), *(file.path for file in self.granule.files)]
 
     def check(self) -> None:
         """Compare every file with the manifest; nothing is decoded."""
