@@ -20,9 +20,8 @@ from services.stac.render import json_answer
 from services.stac.urls import base_url
 
 if TYPE_CHECKING:
-    from abut.inputs import Asked
     from services.cubes.execution import Stop
-    from services.cubes.inputs import Format
+    from services.cubes.inputs import Format, Single
 
 FILES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -43,7 +42,7 @@ def direct_routes(context: Context) -> APIRouter:
         """Name a `tile`, a `bbox` or a `geometry`; larger cubes are jobs of the process `cube`."""
         user = await context.users.name(request)
         try:
-            made = await made_for(context, request, user, query.asked(), query.format)
+            made = await made_for(context, request, user, query.single(), query.format)
         except TooLargeError as error:
             hint = f"or make it a job: POST {base_url(request)}/processes/cube/execution with Prefer: respond-async"
             raise RefusedError(413, f"{error}, {hint}") from error
@@ -53,7 +52,7 @@ def direct_routes(context: Context) -> APIRouter:
     async def explain(request: Request, query: Annotated[PlaceQuery, Query()]) -> Response:
         """Products, blocks, bytes and requests by zone; masks and angles are not counted."""
         user = await context.users.name(request)
-        asked, fresh = query.asked(), replace(context.connection, finder=ArchiveFinder())
+        asked, fresh = query.single().asked, replace(context.connection, finder=ArchiveFinder())
 
         def work(_: Stop) -> dict[str, Any]:
             return asked.explain(fresh).to_dict()  # as whoever connects anew: nothing was listed a moment ago
@@ -63,12 +62,12 @@ def direct_routes(context: Context) -> APIRouter:
     return router
 
 
-async def made_for(context: Context, request: Request, user: str, asked: Asked, form: Format) -> Made | Unchanged:
+async def made_for(context: Context, request: Request, user: str, single: Single, form: Format) -> Made | Unchanged:
     """Make the file of a cube while its request waits; errors as `services.cubes.files.make_cube_file`."""
     work = partial(
         _make,
         context,
-        asked,
+        single,
         form,
         partial(has, request) if request.method == "GET" else lambda _: False,
     )
@@ -82,11 +81,11 @@ def file_answer(made: Made | Unchanged) -> Response:
     return TemporaryFile(made.path, made.folder, made.media_type, made.headers)
 
 
-def _make(context: Context, asked: Asked, form: Format, is_known: Any, stop: Stop) -> Made | Unchanged:
+def _make(context: Context, single: Single, form: Format, is_known: Any, stop: Stop) -> Made | Unchanged:
     settings = context.settings
     return make_cube_file(
         context.connection,
-        asked,
+        single,
         form,
         limit=settings.cube_sync_bytes,
         scratch=settings.scratch,

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from abut.connection import Connection
-    from abut.inputs import Asked
     from services.cubes.execution import Stop
-    from services.cubes.inputs import Format
+    from services.cubes.inputs import Format, Single
 
 ZIP: Final = "application/zip"
 NETCDF: Final = "application/x-netcdf"
@@ -78,20 +77,25 @@ class Unchanged:
     """Its ETag."""
 
 
-def planned(connection: Connection, asked: Asked, limit: int) -> xr.Dataset | xr.DataTree:
-    """Return a lazy cube that is not too large; no pixel is read.
+def planned(connection: Connection, single: Single, limit: int) -> xr.Dataset | xr.DataTree:
+    """Return a lazy cube that is not too large; no pixel is read. Errors as `planned_pixels` and `Single.cube`."""
+    return single.cube(planned_pixels(connection, single, limit))
+
+
+def planned_pixels(connection: Connection, single: Single, limit: int) -> xr.Dataset | xr.DataTree:
+    """Return the lazy pixels that a cube is made of, if they are not too many; none is read.
 
     Raises
     ------
     TooLargeError
-        If it is larger than `limit` bytes; the message has both figures. Where one step is, nothing is looked for.
+        If they are more than `limit` bytes; the message has both figures. Where one step is, nothing is looked for.
     AbutError
         As `abut.connection.Connection.tile`.
     """
-    require_size(asked.least_bytes, limit, "at least ")
-    cube = without_paths(asked.read(connection, chunks={}))
-    require_size(size_of(cube), limit)
-    return cube
+    require_size(single.asked.least_bytes, limit, "at least ")
+    pixels = without_paths(single.pixels(connection))
+    require_size(size_of(pixels), limit)
+    return pixels
 
 
 def size_of(cube: xr.Dataset | xr.DataTree) -> int:
@@ -110,7 +114,7 @@ def require_size(size: int, limit: int, least: str = "") -> None:
 
 def make_cube_file(
     connection: Connection,
-    asked: Asked,
+    single: Single,
     form: Format,
     *,
     limit: int,
@@ -124,7 +128,7 @@ def make_cube_file(
     ----------
     connection : Connection
         The archive.
-    asked : Asked
+    single : Single
         The cube.
     form : str
         zarr, netcdf, geotiff or cog.
@@ -144,9 +148,9 @@ def make_cube_file(
     AbutError
         As `abut.connection.Connection.tile` and `abut.export.cube.write_cube`.
     """
-    cube = planned(connection, asked, limit)
+    cube = planned(connection, single, limit)
     products = products_of(cube)
-    tag = _tag(cube, asked, form)
+    tag = _tag(cube, single, form)
     if is_known(tag):
         return Unchanged(tag)
     stop.check()
@@ -155,7 +159,7 @@ def make_cube_file(
         out = folder / _NAMES[form]
         # Small enough to be held; and threads here, whatever cluster runs the jobs.
         write_cube(cube.compute(scheduler="threads"), out, done=stop.check)
-        path, media_type = (out, MEDIA_TYPES[form]) if out.is_file() else single(out)
+        path, media_type = (out, MEDIA_TYPES[form]) if out.is_file() else only(out)
         stop.check()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -163,7 +167,7 @@ def make_cube_file(
     return Made(folder, path, media_type, tag, products)
 
 
-def single(out: Path) -> tuple[Path, str]:
+def only(out: Path) -> tuple[Path, str]:
     """Return what is sent of a folder of GeoTIFFs, and its media type: the only one, or a zip of them."""
     images = sorted(out.iterdir())
     if len(images) == 1:
@@ -194,12 +198,12 @@ def products_of(cube: xr.Dataset | xr.DataTree) -> tuple[str, ...]:
     )
 
 
-def _tag(cube: xr.Dataset | xr.DataTree, asked: Asked, form: Format) -> str:
+def _tag(cube: xr.Dataset | xr.DataTree, single: Single, form: Format) -> str:
     """Return the ETag of a cube: pixels of a product never change, so what it is made of and the request say it all."""
-    digest = hashlib.sha256(f"{__version__} {form} {asked}".encode())
+    digest = hashlib.sha256(f"{__version__} {form} {single.asked} {single.derived}".encode())
     for path, one in datasets(cube).items():
         digest.update(path.encode())
-        for name in ("time", "datatake", "radio_add_offset", "quantification_value", "product", "source"):
+        for name in ("time", "step_time", "datatake", "radio_add_offset", "quantification_value", "product", "source"):
             if name in one.coords:
                 values: Any = one[name].to_numpy()
                 digest.update(f"{name}{values.dtype}{values.shape}".encode() + values.tobytes())

@@ -12,30 +12,52 @@ from pydantic import BaseModel, ConfigDict, Field
 from abut.errors import BadRequestError, InvalidPeriodError
 from abut.inputs import Asked, asked_of
 from abut.messages import quoted
+from services.cubes.derived import derived_of
+from workflows.indices import INDICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import xarray as xr
+
+    from abut.connection import Connection
+    from services.cubes.derived import Derived
     from services.cubes.jobs import Ask
 
 type Format = Literal["zarr", "netcdf", "geotiff", "cog"]
 """How a cube is written."""
 
+_INDICES: Final = ", ".join(f"`{name}`" for name in INDICES)
+
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One cube: one place and one period."""
+    """One cube: one place and one period; get it with `single_of`."""
 
     given: Mapping[str, Any]
     """The inputs that ask for it."""
     asked: Asked
-    """What they mean."""
+    """Which pixels they mean."""
+    derived: Derived | None = None
+    """What is computed from these; None: nothing."""
+
+    def pixels(self, connection: Connection) -> xr.Dataset | xr.DataTree:
+        """Return the pixels that are read, lazily; errors as `abut.connection.Connection.tile`."""
+        return self.asked.read(connection, chunks=self.derived.chunks if self.derived else {})
+
+    def cube(self, pixels: xr.Dataset | xr.DataTree) -> xr.Dataset | xr.DataTree:
+        """Return the cube that is made of these pixels, lazily; errors as `Derived.of`."""
+        return self.derived.of(pixels) if self.derived else pixels
 
     @property
     def ask(self) -> Ask:
         """The same as a part of a job has it: JSON, with lengths in metres, ground as tile or box."""
         asked, given = self.asked, self.given
         made: dict[str, Any] = {"options": dict(asked.options)}
+        if self.derived is not None:
+            made["index"] = list(self.derived.names)
+            if self.derived.method is not None:
+                made["composite"] = self.derived.method
         if asked.tile is not None:
             made |= {"tile": asked.tile, "buffer": asked.buffer}
         elif asked.geobox is not None and "bbox" in given:
@@ -46,6 +68,23 @@ class Single:
         if asked.geobox is not None:
             made |= {"to": given["to"], "pixel": given["resolution"]}
         return made  # type: ignore[return-value]  # a TypedDict, made piece by piece
+
+
+def single_of(given: Mapping[str, Any]) -> Single:
+    """Return the cube that some inputs ask for.
+
+    Raises
+    ------
+    BadRequestError
+        As `services.cubes.derived.derived_of`.
+    AbutError
+        As `abut.inputs.asked_of`.
+    """
+    derived = derived_of(given)
+    plain = {name: value for name, value in given.items() if name not in ("index", "composite")}
+    if derived is None:
+        return Single(given, asked_of(plain))
+    return Single(given, asked_of({**plain, "bands": derived.bands}), derived)
 
 
 class _Common(BaseModel):
@@ -74,8 +113,12 @@ class _Common(BaseModel):
         None, description="How other zones are resampled. Default: nearest."
     )
 
+    composite: Literal["median", "max"] | None = Field(
+        None, description="One image of each `index` instead of a step for each datatake: lower median, or largest."
+    )
+
     def given(self) -> dict[str, Any]:
-        """Return what was said, for `abut.inputs.asked_of`."""
+        """Return what was said, for `single_of`."""
         return self.model_dump(exclude_none=True, exclude_defaults=True)
 
 
@@ -89,14 +132,15 @@ class PlaceQuery(_Common):
         None, description="`2025`, `2025-07`, `2025-07-03`, RFC 3339, or two of them as `a/b`; `..` is open."
     )
     bands: str | None = Field(None, description="Such as `B02,B8A`. Default: all.")
+    index: str | None = Field(None, description=f"Spectral indices instead of bands: {_INDICES}.")
 
-    def asked(self) -> Asked:
-        """Return what is asked for; errors as `abut.inputs.asked_of`."""
+    def single(self) -> Single:
+        """Return what is asked for; errors as `single_of`."""
         given = self.given()
         given.pop("format", None)
         if self.geometry is not None:
             given["geometry"] = _json(self.geometry)
-        return asked_of(given)
+        return single_of(given)
 
 
 class CubeQuery(PlaceQuery):
@@ -125,6 +169,9 @@ class CubeInputs(_Common):
     bands: str | Annotated[list[str], Field(min_length=1)] | None = Field(
         None, description="Such as `B02,B8A`, or a list. Default: all."
     )
+    index: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description=f"Spectral indices instead of bands, a text or a list: {_INDICES}."
+    )
 
     def cubes(self, limit: int) -> dict[str, Single]:
         """Return the single cubes that are asked for, by name.
@@ -144,7 +191,7 @@ class CubeInputs(_Common):
             name = _name(given)
             if name in found:
                 raise BadRequestError(f"{name} is asked for twice")
-            found[name] = Single(given, asked_of(given))
+            found[name] = single_of(given)
         return found
 
     def _divided(self) -> Iterator[dict[str, Any]]:

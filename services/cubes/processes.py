@@ -16,7 +16,7 @@ from services.cubes.answers import RefusedError, said_of
 from services.cubes.context import Context, Jobs, aside
 from services.cubes.description import OUTPUT, PROCESS, description, summary
 from services.cubes.direct import FILES, file_answer, made_for
-from services.cubes.files import MEDIA_TYPES, Made, as_document, planned, require_size, size_of
+from services.cubes.files import MEDIA_TYPES, Made, as_document, planned_pixels, require_size, size_of
 from services.cubes.inputs import CubeInputs, plain_inputs
 from services.cubes.jobs import new_job, utc_now
 from services.cubes.landing import REL, link
@@ -160,7 +160,7 @@ async def _at_once(context: Context, request: Request, cubes: Mapping[str, Singl
         raise BadRequestError(f"transmissionMode 'reference' is for jobs: Prefer: {_ASYNC}")
     (single,) = cubes.values()
     try:
-        made = await made_for(context, request, user, single.asked, _format(body.outputs))
+        made = await made_for(context, request, user, single, _format(body.outputs))
     except TooLargeError as error:
         raise RefusedError(413, f"{error}, or make it a job: Prefer: {_ASYNC}") from error
     if body.response == "document" and isinstance(made, Made):
@@ -189,7 +189,9 @@ def _require_total(context: Context, cubes: Mapping[str, Single], stop: Stop) ->
     for name, single in cubes.items():
         stop.check()
         try:
-            total += size_of(planned(context.connection, single.asked, limit))
+            pixels = planned_pixels(context.connection, single, limit)
+            single.cube(pixels)
+            total += size_of(pixels)
         except TooLargeError:
             raise
         except AbutError as error:

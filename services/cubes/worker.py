@@ -12,6 +12,7 @@ from abut.errors import AbutError, BadRequestError
 from abut.export.cube_zarr import write_zarr
 from abut.lattice import Zone
 from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
+from services.cubes.derived import derived_of
 from services.cubes.results import open_results, remove, zarr_store
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def run(task: Task) -> Outcome:
 def attempt(task: Task, done: Any = lambda *_: None) -> Outcome:
     """Read what is asked for and write it; `done` as of `abut.export.cube_zarr.write_zarr`."""
     try:
-        cube = without_paths(read(connect(task.archive), task.ask, chunks={}))
+        cube = made(connect(task.archive), task.ask)
         write_zarr(cube, zarr_store(task.results, task.key), done, scheduler="synchronous")
         open_results(f"{task.results}/{task.key}").flush()
     except AbutError as error:
@@ -97,8 +98,15 @@ def attempt(task: Task, done: Any = lambda *_: None) -> Outcome:
     return Outcome()
 
 
+def made(connection: Connection, ask: Ask) -> xr.Dataset | xr.DataTree:
+    """Return what is asked for, lazily; errors as `read` and `services.cubes.derived`."""
+    derived = derived_of(ask)
+    pixels = without_paths(read(connection, ask, chunks=derived.chunks if derived else {}))
+    return derived.of(pixels) if derived else pixels
+
+
 def read(connection: Connection, ask: Ask, **more: Any) -> xr.Dataset | xr.DataTree:
-    """Read what is asked for, or make it lazily if `more` has chunks.
+    """Read the pixels that are asked for, or make them lazily if `more` has chunks.
 
     Parameters
     ----------
