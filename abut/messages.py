@@ -8,6 +8,7 @@ import sqlite3
 from typing import Any, Final
 
 from abut.errors import AbutError
+from abut.hiding import hide
 
 EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
@@ -46,6 +47,10 @@ def describe(error: BaseException, place: str = "") -> str:
     place : str
         What was being worked on, such as the URL of an archive; named where the error itself names nothing.
     """
+    return hide(_described(error, place))
+
+
+def _described(error: BaseException, place: str) -> str:
     if isinstance(error, AbutError):
         return _line(str(error))
     if _is_database(error):

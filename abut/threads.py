@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 def for_each[T](jobs: Iterable[T], do: Callable[[T], object], threads: int) -> None:
     """Do all jobs; the first error stops the rest and is raised.
 
-    A queue of futures would grow with the number of jobs; here memory doesn't depend on it.
+    A queue of futures would grow with the number of jobs; here memory doesn't depend on it. Context variables are those
+    of the caller, so that what is logged in a thread has the id of the request.
 
     Parameters
     ----------
@@ -44,7 +46,7 @@ def for_each[T](jobs: Iterable[T], do: Callable[[T], object], threads: int) -> N
         return
     with ThreadPoolExecutor(threads, "abut") as pool:
         try:
-            for done in [pool.submit(work) for _ in range(threads)]:
+            for done in [pool.submit(copy_context().run, work) for _ in range(threads)]:
                 done.result()
         except BaseException:
             stop.set()  # an interrupt of the waiting thread: the others stop after their present job

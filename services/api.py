@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Depends, FastAPI
-from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request  # noqa: TC002 - Starlette reads the annotation
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_URL: Final = 16_384
 """Characters of the longest URL."""
 
-_ASKED: Final = ("Content-Type", "If-None-Match", HEADER)
+_ASKED: Final = ("Authorization", "Content-Type", "If-None-Match", HEADER)
 _TOLD: Final = (*EXPOSED, "Abut-Products", "Retry-After")
 
 
@@ -64,15 +63,6 @@ def create_api(
     asked, told : sequence of str
         Further headers that they may send, and read.
     """
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "HEAD", "OPTIONS", "POST", *methods],
-        allow_headers=[*_ASKED, *asked],
-        expose_headers=[*_TOLD, *told],
-        max_age=86_400,
-    )
-    limits = Middleware(LimitsMiddleware, url=LONGEST_URL, body=settings.max_body, written=settings.max_body)
     app = FastAPI(
         title=title,
         description=description,
@@ -83,11 +73,19 @@ def create_api(
         lifespan=lifespan,
         dependencies=[Depends(check)],
         redirect_slashes=False,
-        middleware=[cors, limits],
     )
     app.state.parameters = {}  # see `services.stac.checks`
     app.state.place = place
+    app.add_middleware(LimitsMiddleware, url=LONGEST_URL, body=settings.max_body, written=settings.max_body)
     app.add_middleware(MethodsMiddleware, api=app)
+    app.add_middleware(  # outermost: it answers what browsers ask first by OPTIONS
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "HEAD", "OPTIONS", "POST", *methods],
+        allow_headers=[*_ASKED, *asked],
+        expose_headers=[*_TOLD, *told],
+        max_age=86_400,
+    )
     app.add_route(OPENAPI_PATH, _openapi, include_in_schema=False)
     app.add_route(DOCS_PATH, _docs, include_in_schema=False)
     return app

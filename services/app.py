@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from abut import __version__
 from catalog.places import ItemLink, Places
+from services.access import FREE, Guard, guarded
 from services.answers import problem
 from services.backends import access_of, backend_of, served_archive
 from services.cors import readable_from
@@ -31,9 +34,10 @@ from services.settings import PARTS
 from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
+from services.tickets import Tickets, ticket_route
 from services.tiles.app import create_tiles_app
 from services.tiles.links import collection_links, tile_links
-from services.viewer.app import files_app, load_viewer, wants_page
+from services.viewer.app import DIST, PAGE, files_app, load_viewer, wants_page
 from services.watching import watch_disks, watch_probes, watch_products
 from services.zarr import zarr_app
 from services.zone_snapshots import Snapshots
@@ -42,7 +46,7 @@ from services.zones import zones_app
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import HTTPConnection
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from abut.archive import Archive
@@ -87,17 +91,50 @@ def create_app(settings: Settings) -> ASGIApp:
     UnsupportedStoreError
         If its store can't be reached.
     """
-    return assemble(settings, archive_parts(settings))
-
-
-def archive_parts(settings: Settings) -> list[Part]:
-    """Return what is mounted for an archive: of what there is, what the settings name. Errors as `create_app`."""
     archive = served_archive(settings)
+    return assemble(settings, archive_parts(settings, archive), archive.id)
+
+
+def archive_parts(settings: Settings, archive: Archive | None = None) -> list[Part]:
+    """Return what is mounted for an archive: of what there is, what the settings name. Errors as `create_app`."""
+    archive = archive or served_archive(settings)
     return [make(settings, archive) for name, make in _MAKERS if name in settings.parts]
 
 
-def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
-    """Return an application with some parts, an index and health checks, which logs and knows its proxies."""
+def assemble(settings: Settings, mounted: Sequence[Part], archive: str) -> ASGIApp:
+    """Return what `compose` does as it meets the world: it logs, and knows its proxies and its callers.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the operator decided.
+    mounted : sequence of Part
+        The parts.
+    archive : str
+        Id of the archive, for the names of its users.
+    """
+    tickets, access = _tickets(settings), access_of(settings)
+    paths = ["/viewer", *(part.path for part in mounted)]
+    inner = _slashed(compose(settings, mounted, tickets), paths)
+    if tickets is not None and access is not None:
+        inner = guarded(inner, Guard(access, tickets, archive, settings.cors_origins, _free(settings)))
+    made = with_logs(behind(inner, Front(settings.trusted_proxies, settings.public_url)))
+    return measured(made, [*paths, "/healthz", "/readyz", "/metrics"]) if settings.metrics else made
+
+
+def _free(settings: Settings) -> Callable[[Scope, str], bool]:
+    """Return what tells which requests need no token of readers: the page, in which one is given, holds no data."""
+    has_page = "viewer" in settings.parts and (DIST / PAGE).is_file()
+
+    def is_free(scope: Scope, path: str) -> bool:
+        shown = path.startswith("/viewer/") or (path == "/" and wants_page(Request(scope)))
+        return path in FREE or (has_page and shown)
+
+    return is_free
+
+
+def compose(settings: Settings, mounted: Sequence[Part], tickets: Tickets | None = None) -> Starlette:
+    """Return an application with some parts, an index and health checks."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -120,6 +157,7 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
             Route("/", index),
             *health_routes(probes),
             *_metrics(settings, mounted, probes),
+            *([ticket_route(tickets)] if tickets else []),
             *([Mount("/viewer", files_app(viewer))] if "viewer" in settings.parts else []),
             *(Mount(part.path, part.app) for part in mounted),
         ],
@@ -127,10 +165,15 @@ def assemble(settings: Settings, mounted: Sequence[Part]) -> ASGIApp:
         exception_handlers={HTTPException: _refused},
     )
     app.router.redirect_slashes = False
-    front = Front(settings.trusted_proxies, settings.public_url)
-    paths = ["/viewer", *(part.path for part in mounted)]
-    made = with_logs(behind(_slashed(app, paths), front))
-    return measured(made, [*paths, "/healthz", "/readyz", "/metrics"]) if settings.metrics else made
+    return app
+
+
+def _tickets(settings: Settings) -> Tickets | None:
+    """Return who makes tickets, where a token is needed to read."""
+    if settings.read == "open":
+        return None
+    key = settings.ticket_key.get_secret_value().encode() if settings.ticket_key else secrets.token_bytes(32)
+    return Tickets(key, settings.ticket_seconds)
 
 
 def _metrics(settings: Settings, mounted: Sequence[Part], probes: Mapping[str, Probe]) -> list[Route]:
@@ -214,7 +257,7 @@ def stac_part(settings: Settings, archive: Archive) -> Part:
         origins=settings.cors_origins,
         max_body=settings.max_body,
         max_written_body=settings.max_written_body,
-        transactions=transaction_extensions(backend, access, places) if access else (),
+        transactions=transaction_extensions(backend, access, places) if access and settings.transactions else (),
     )
     return Part(
         path="/stac",

@@ -9,7 +9,7 @@ from abut.catalogue import POSTGRES, path_of, scheme_of, without_secrets
 from abut.errors import InvalidArchiveError
 from catalog.opening import open_own, reached_by
 from services.settings import InvalidSettingError
-from services.stac.auth import REGISTER, WRITE, EitherAccess, token_access
+from services.stac.auth import READ, REGISTER, WRITE, EitherAccess, token_access
 from services.stac.oidc import OidcAccess, Provider
 
 if TYPE_CHECKING:
@@ -76,23 +76,23 @@ def require_catalogue(settings: Settings) -> None:
 
 
 def access_of(settings: Settings) -> Access | None:
-    """Return who may write; None: nobody.
+    """Return who knows tokens; None: nobody, as there is nothing that needs one.
 
     Raises
     ------
     InvalidSettingError
         If a token can't be used.
     """
-    if not settings.transactions:
+    if not settings.transactions and settings.read == "open":
         return None
-    tokens = {WRITE: settings.write_tokens, REGISTER: settings.register_tokens}
+    tokens = {READ: settings.read_tokens, WRITE: settings.write_tokens, REGISTER: settings.register_tokens}
     plain = {scope: [token.get_secret_value() for token in known] for scope, known in tokens.items()}
     ways: list[Access] = []
     try:
         if any(plain.values()):
             ways.append(token_access(plain))
     except ValueError as error:
-        raise InvalidSettingError(f"ABUT_WRITE_TOKENS, ABUT_REGISTER_TOKENS: {error}") from error
+        raise InvalidSettingError(f"ABUT_READ_TOKENS, ABUT_WRITE_TOKENS, ABUT_REGISTER_TOKENS: {error}") from error
     if settings.oidc_issuer and settings.oidc_audience:
         ways.append(OidcAccess(Provider(issuer=settings.oidc_issuer, audience=settings.oidc_audience)))
     return EitherAccess(tuple(ways))

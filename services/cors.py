@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 EXPOSED: Final = ("Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified", HEADER)
 """Headers of answers that pages may read."""
 
-_ASKED: Final = ("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", HEADER)
+_CONDITIONS: Final = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
+_ASKED: Final = ("Authorization", "Range", *_CONDITIONS, HEADER)
 
 
 def readable_from(app: ASGIApp, origins: Collection[str]) -> ASGIApp:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import secrets
 import sys
@@ -20,9 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, override
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from abut.hiding import hide
 from services.answers import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER: Final = "x-request-id"
@@ -40,7 +44,9 @@ def request_id() -> str:
     return _REQUEST_ID.get()
 
 
-def configure_logging(level: str = "INFO", form: Literal["auto", "json", "text"] = "auto") -> None:
+def configure_logging(
+    level: str = "INFO", form: Literal["auto", "json", "text"] = "auto", secrets: Iterable[str] = ()
+) -> None:
     """Send all logs of the process to stderr.
 
     Parameters
@@ -49,10 +55,14 @@ def configure_logging(level: str = "INFO", form: Literal["auto", "json", "text"]
         Least level that is logged, such as ``INFO``.
     form : str
         ``json``: one object a line; ``text``: for people; ``auto``: text if stderr is a terminal.
+    secrets : iterable of str
+        What no line shows, whoever writes it; values of the environment that are secrets by their names neither.
     """
+    known = frozenset((*secrets, *(value for name, value in os.environ.items() if _is_secret(name))))
     handler = logging.StreamHandler(sys.stderr)
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
-    handler.setFormatter(TextFormatter(colours=sys.stderr.isatty()) if as_text else JsonFormatter())
+    colours = sys.stderr.isatty()
+    handler.setFormatter(TextFormatter(colours=colours, secrets=known) if as_text else JsonFormatter(secrets=known))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -67,6 +77,10 @@ def configure_logging(level: str = "INFO", form: Literal["auto", "json", "text"]
 class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
+    def __init__(self, *, secrets: Collection[str] = ()) -> None:
+        super().__init__()
+        self._secrets = secrets
+
     @override
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "request", None)
@@ -74,22 +88,22 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": "request" if fields else record.getMessage(),
+            "message": "request" if fields else hide(record.getMessage(), self._secrets),
         }
         if request_id():
             line["request_id"] = request_id()
         line |= fields or {}
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = hide(self.formatException(record.exc_info), self._secrets)
         return json.dumps(line, default=str)  # in ASCII: nothing in it can end the line
 
 
 class TextFormatter(logging.Formatter):
     """A line for people: ``12:30:01 INFO GET /stac/search 200 4.1 ms 8123 B (127.0.0.1, 5f2c...)``."""
 
-    def __init__(self, *, colours: bool = False) -> None:
+    def __init__(self, *, colours: bool = False, secrets: Collection[str] = ()) -> None:
         super().__init__()
-        self._colours = colours
+        self._colours, self._secrets = colours, secrets
 
     @override
     def format(self, record: logging.LogRecord) -> str:
@@ -101,7 +115,7 @@ class TextFormatter(logging.Formatter):
             text = f"{text} [{request_id()}]"
         if record.exc_info:
             text = f"{text}\n{self.formatException(record.exc_info)}"
-        return text
+        return hide(text, self._secrets)
 
 
 def with_logs(app: ASGIApp) -> ASGIApp:
@@ -173,8 +187,8 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
     query = scope.get("query_string", b"").decode("latin-1")
     fields = {
         "method": scope["method"],
-        "path": scope["path"][:_LONGEST],
-        "query": query[:_LONGEST],
+        "path": hide(scope["path"][:_LONGEST]),
+        "query": hide(query[:_LONGEST]),
         "status": answer.status,
         "duration_ms": round(seconds * 1000, 2),
         "bytes": answer.bytes,
@@ -187,6 +201,10 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
         *(fields["method"], target, answer.status, seconds * 1000, answer.bytes, fields["client"]),
         extra={"request": fields},
     )
+
+
+def _is_secret(name: str) -> bool:
+    return name.upper().endswith(("PASSWORD", "SECRET", "TOKEN", "TOKENS", "SECRET_ACCESS_KEY", "_KEY"))
 
 
 def _time(record: logging.LogRecord) -> str:

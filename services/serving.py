@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import multiprocessing
 import os
+import secrets
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import uvicorn
+from pydantic import SecretStr
 from uvicorn.supervisors import Multiprocess
 
 from abut.errors import AbutError
@@ -21,6 +23,7 @@ from services.app import create_app
 from services.logs import configure_logging
 from services.metrics import shared_by_workers
 from services.scratch import private
+from services.settings import secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,12 +90,12 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
     bool
         Whether the application could be started.
     """
-    with shared_by_workers(settings.workers), _shared_snapshots(settings) as shared:
+    with shared_by_workers(settings.workers), _shared_snapshots(_with_ticket_key(settings)) as shared:
         return _serve(shared, listening, begin)
 
 
 def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
     config = uvicorn.Config(
         partial(served_app, settings),
         factory=True,
@@ -125,7 +128,7 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) 
 
 def served_app(settings: Settings) -> ASGIApp:
     """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
-    configure_logging(settings.log_level, settings.log_format)
+    configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="abut-parent", daemon=True).start()
@@ -140,6 +143,13 @@ def _end_with(parent: BaseProcess) -> None:
     """End this worker in order when its supervisor was killed: it would answer for ever, and keep the port."""
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _with_ticket_key(settings: Settings) -> Settings:
+    """Give all workers one key, so that each knows the tickets of the others."""
+    if settings.ticket_key is not None:
+        return settings
+    return settings.model_copy(update={"ticket_key": SecretStr(secrets.token_urlsafe(32))})
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +17,10 @@ PREFIX: Final = "ABUT_"
 
 _PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 _BASE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s?#]+", re.ASCII)
+
+
+_KEY: Final = 32
+"""Characters of the shortest key."""
 
 
 class InvalidSettingError(AbutError, ValueError):
@@ -152,6 +156,14 @@ class Settings(BaseSettings):
     tile_series_steps: int = Field(400, ge=1)
     """Steps of the longest series of a point."""
 
+    read: Literal["open", "token"] = "open"
+    """Who may read: everybody, or whoever has a token."""
+    read_tokens: Listed[SecretStr] = ()
+    """Tokens of those who may read, and nothing else."""
+    ticket_key: SecretStr | None = None
+    """What signs tickets (`services.tickets`), the same for all processes; default: each `abut serve` makes one."""
+    ticket_seconds: int = Field(3_600, ge=1, le=86_400)
+    """How long a ticket may last."""
     transactions: bool = False
     """Whether the STAC API takes writes, from whoever has a token."""
     write_tokens: Listed[SecretStr] = ()
@@ -220,6 +232,22 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _require_a_way_to_read(self) -> Self:
+        known = self.read_tokens or self.write_tokens or self.register_tokens or self.oidc_issuer
+        if self.read == "token" and not known:
+            raise ValueError("ABUT_READ=token needs ABUT_READ_TOKENS or ABUT_OIDC_ISSUER: who may read?")
+        if self.read == "open" and self.read_tokens:
+            raise ValueError("ABUT_READ_TOKENS is set, but everybody may read: set ABUT_READ=token")
+        return self
+
+    @field_validator("ticket_key")
+    @classmethod
+    def _require_a_long_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _KEY:
+            raise ValueError(f"a key has {_KEY} characters at least")
+        return value
+
     @field_validator("log_level", mode="before")
     @classmethod
     def _in_capitals(cls, value: object) -> object:
@@ -245,6 +273,16 @@ def load_settings(**given: Any) -> Settings:
         raise InvalidSettingError(
             "; ".join(_explained(problem) for problem in error.errors(include_url=False))
         ) from None
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return what is secret in settings, and the passwords in URLs among it, as they are written and as they are."""
+    found = []
+    for value in settings.model_dump().values():
+        some = value if isinstance(value, tuple) else (value,)
+        found += [one.get_secret_value() for one in some if isinstance(one, SecretStr)]
+    passwords = [urlsplit(one).password for one in found if "://" in one]
+    return [*found, *(form for one in passwords if one for form in (one, unquote(one)))]
 
 
 def _explained(problem: Any) -> str:

@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from starlette.testclient import TestClient
 
 from services.stac.auth import (
+    READ,
     REGISTER,
     WRITE,
     Access,
@@ -80,7 +81,7 @@ def test_a_token_has_the_scope_it_was_made_for(fixed: Access) -> None:
     [
         ({}, "no token is given"),
         ({WRITE: []}, "no token is given"),
-        ({"stac:all": [WRITER]}, "scope 'stac:all' is not one of stac:write, abut:register"),
+        ({"stac:all": [WRITER]}, "scope 'stac:all' is not one of abut:read, stac:write, abut:register"),
         ({WRITE: ["brief"]}, "a token of stac:write is shorter than 16 characters"),
         ({WRITE: ["a token with spaces in it"]}, "a token of stac:write"),
     ],
@@ -116,8 +117,8 @@ def test_a_wrong_token_is_401_and_a_token_that_may_not_is_403(fixed: Access) -> 
 
 
 def test_whoever_registers_may_write_too(fixed: Access) -> None:
-    assert client(fixed).get("/write", headers=bearer(WRITER)).json() == [WRITE]
-    assert client(fixed).get("/write", headers=bearer(REGISTRAR)).json() == [REGISTER, WRITE]
+    assert client(fixed).get("/write", headers=bearer(WRITER)).json() == [READ, WRITE]
+    assert client(fixed).get("/write", headers=bearer(REGISTRAR)).json() == [READ, REGISTER, WRITE]
     assert client(fixed).get("/register", headers={"authorization": f"bearer {REGISTRAR}"}).status_code == 200
 
 
@@ -370,7 +371,7 @@ def test_only_so_many_keys_are_kept(idp: TestProvider) -> None:
 
 def test_a_token_s_scope_decides_over_http(idp: TestProvider) -> None:
     http = client(oidc(idp))
-    assert http.get("/write", headers=bearer(idp.token("openid stac:write"))).json() == [WRITE]
+    assert http.get("/write", headers=bearer(idp.token("openid stac:write"))).json() == [READ, WRITE]
     assert http.get("/write", headers=bearer(idp.token("openid"))).status_code == 403
     assert http.get("/write", headers=bearer(idp.token(WRITE, exp=1))).status_code == 401
 

@@ -97,7 +97,7 @@ def create_cubes_app(archive: Archive, settings: Settings, access: Access | None
         lifespan=running,
         check=check,
         methods=("DELETE",),
-        asked=("Authorization", "Prefer"),
+        asked=("Prefer",),
         told=("Location",),
     )
     app.include_router(direct_routes(context))

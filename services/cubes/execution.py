@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -94,7 +95,7 @@ class Workshop:
         stop = Stop()
         self._users[user] += 1
         metrics().queued.labels(self._name).inc()
-        future = asyncio.get_running_loop().run_in_executor(self._pool, _begun, work, stop)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, _begun, work, stop)
         future.add_done_callback(lambda _: self._ended(user))
         try:
             return await self._answer(request, future)

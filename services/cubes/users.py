@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-import jwt
-
 from services.cubes.answers import RefusedError
-from services.stac.auth import InvalidTokenError, UnavailableError, bearer, challenge
+from services.stac.auth import CALLER, InvalidTokenError, UnavailableError, bearer, caller_of, challenge, opaque
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from services.stac.auth import Access
+    from services.stac.auth import Access, Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +32,27 @@ class Users:
         RefusedError
             If its token is not accepted (401), or that can't be told now (503).
         """
+        known: Caller | None = request.scope.get(CALLER)
+        if known is not None:
+            return known.name
         token = bearer(request) if self.access else None
         if token is None or self.access is None:
-            client = request.client.host if request.client else ""
-            return self._hashed("address", client)
+            return opaque(self.archive, "address", address_of(request.client.host if request.client else ""))
         try:
-            await self.access.scopes(token)
+            return (await caller_of(self.access, token, self.archive)).name
         except InvalidTokenError as error:
             header = {"www-authenticate": challenge("invalid_token", str(error))}
             raise RefusedError(401, f"token not accepted: {error}", headers=header) from error
         except UnavailableError as error:
             raise RefusedError(503, str(error)) from error
-        return self._hashed("subject", subject) if (subject := _subject(token)) else self._hashed("token", token)
-
-    def _hashed(self, kind: str, text: str) -> str:
-        return hashlib.sha256(f"{self.archive} {kind} {text}".encode()).hexdigest()[:32]
 
 
-def _subject(token: str) -> str:
-    """Return the subject of a token that was accepted, or nothing if it is not a JSON Web Token."""
+def address_of(host: str) -> str:
+    """Return what tells clients apart: an address, of IPv6 the network of 64 bits, which is one client's own."""
     try:
-        claims = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError):
-        return ""
-    return f"{claims.get('iss', '')} {claims['sub']}" if claims.get("sub") else ""
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False))

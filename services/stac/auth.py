@@ -1,4 +1,4 @@
-"""Who may write: bearer tokens that the operator made, or those of an OpenID Connect provider, and their scopes."""
+"""Who may do what: bearer tokens that the operator made, or those of an OpenID Connect provider, and their scopes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import jwt
 from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
@@ -14,14 +15,20 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+READ: Final = "abut:read"
+"""Scope of those who may read, where that is not everybody."""
+
 WRITE: Final = "stac:write"
-"""Scope of those who may write collections and items, but not those of an archive."""
+"""Scope of those who may write collections and items, but not those of an archive. It contains `READ`."""
 
 REGISTER: Final = "abut:register"
 """Scope of those who speak for an archive: its items are what they say. It contains `WRITE`."""
 
-SCOPES: Final = (WRITE, REGISTER)
-"""All scopes."""
+SCOPES: Final = (READ, WRITE, REGISTER)
+"""All scopes, each contained in the next."""
+
+CALLER: Final = "abut.caller"
+"""Key of the `Caller` in the scope of a request whose token was looked at."""
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"description": "What was sent can't be stored; the description names the field."},
@@ -36,6 +43,18 @@ REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 
 _LONGEST: Final = 16_384
 """Characters of a token that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose request it is, by a token or ticket that was accepted."""
+
+    name: str
+    """Opaque; the same for all requests of one user."""
+    scopes: frozenset[str]
+    """What the caller may, contained scopes too."""
+    by_ticket: bool = False
+    """Whether a ticket said so, see `services.tickets`."""
 
 
 class InvalidTokenError(ValueError):
@@ -133,20 +152,62 @@ def requires(access: Access, scope: str = WRITE) -> Depends:  # type: ignore[val
 def _check(access: Access, scope: str) -> Callable[[Request], Awaitable[None]]:
     async def check(request: Request) -> None:
         """Let a request pass, or answer 401, 403 or 503."""
-        token = bearer(request)
-        if token is None:
-            raise HTTPException(401, f"needs a bearer token of scope {scope}", {"WWW-Authenticate": challenge()})
-        try:
-            scopes = await access.scopes(token)
-        except InvalidTokenError as error:
-            header = challenge("invalid_token", str(error))
-            raise HTTPException(401, f"token not accepted: {error}", {"WWW-Authenticate": header}) from error
-        except UnavailableError as error:
-            raise HTTPException(503, str(error), {"Retry-After": "10"}) from error
-        request.state.scopes = scopes | ({WRITE} if REGISTER in scopes else frozenset())
+        known: Caller | None = request.scope.get(CALLER)
+        request.state.scopes = known.scopes if known else await _scopes(access, request, scope)
         require(request, scope)
 
     return check
+
+
+async def _scopes(access: Access, request: Request, scope: str) -> frozenset[str]:
+    token = bearer(request)
+    if token is None:
+        raise HTTPException(401, f"needs a bearer token of scope {scope}", {"WWW-Authenticate": challenge()})
+    try:
+        return contained(await access.scopes(token))
+    except InvalidTokenError as error:
+        header = challenge("invalid_token", str(error))
+        raise HTTPException(401, f"token not accepted: {error}", {"WWW-Authenticate": header}) from error
+    except UnavailableError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "10"}) from error
+
+
+def contained(scopes: frozenset[str]) -> frozenset[str]:
+    """Return scopes and those that they contain."""
+    highest = max((SCOPES.index(scope) for scope in scopes), default=-1)
+    return frozenset(SCOPES[: highest + 1])
+
+
+async def caller_of(access: Access, token: str, archive: str) -> Caller:
+    """Return whose a token is; errors as `Access.scopes`.
+
+    Parameters
+    ----------
+    access : Access
+        Who knows tokens.
+    token : str
+        The token.
+    archive : str
+        Id of the archive: names are of no use elsewhere.
+    """
+    scopes = await access.scopes(token)
+    subject = _subject(token)
+    name = opaque(archive, "subject", subject) if subject else opaque(archive, "token", token)
+    return Caller(name, contained(scopes))
+
+
+def opaque(archive: str, kind: str, text: str) -> str:
+    """Return a name that tells users of an archive apart and says nothing else: 32 hex digits."""
+    return hashlib.sha256(f"{archive} {kind} {text}".encode()).hexdigest()[:32]
+
+
+def _subject(token: str) -> str:
+    """Return the subject of a token that was accepted, or nothing if it is not a JSON Web Token."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError):
+        return ""
+    return f"{claims.get('iss', '')} {claims['sub']}" if claims.get("sub") else ""
 
 
 def require(request: Request, scope: str, why: str = "") -> None:

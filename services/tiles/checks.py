@@ -15,7 +15,9 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 
 from abut.errors import BadRequestError
 from abut.messages import quoted
+from services.stac.auth import CALLER
 from services.stac.checks import known_parameters
+from services.tickets import PARAMETER as TICKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,8 +71,12 @@ async def check(request: Request) -> None:
     if route.path.endswith(("/tiles", "/tiles/{tileMatrixSetId}")):
         known = [*known, *sorted(OF_TILES)]
     given = request.query_params.multi_items()
+    caller = request.scope.get(CALLER)
+    is_shown_by_ticket = caller is not None and caller.by_ticket
     is_wmts = route.path.endswith("/WMTSCapabilities.xml")
     for name, value in given:
+        if name == TICKET and is_shown_by_ticket:
+            continue  # it is handed on to the tiles, see `services.access`
         if name not in known and not (is_wmts and name.lower() in IGNORED):
             raise BadRequestError(f"parameter {quoted(name)} is unknown here; there are {', '.join(known) or 'none'}")
         if name not in REPEATED and sum(other == name for other, _ in given) > 1:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -134,7 +135,8 @@ class Objects:
         if len(absent) == 1:
             found[absent[0]] = self._one(wants[absent[0]])
         elif absent:
-            made = self._threads().map(self._one, [wants[number] for number in absent])
+            contexts = [copy_context() for _ in absent]
+            made = self._threads().map(lambda place, number: place.run(self._one, wants[number]), contexts, absent)
             found.update(zip(absent, made, strict=True))
         return [found[number] for number in range(len(wants))]
 

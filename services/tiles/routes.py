@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from services.cubes.answers import RefusedError, TemporaryFile
 from services.cubes.context import has
+from services.cubes.users import address_of
+from services.stac.auth import CALLER
 from services.stac.render import etag
 from services.tiles.told import EmptyTileError, Told, UnchangedError
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from services.cubes.execution import Stop, Workshop
+    from services.stac.auth import Caller
     from services.tiles.source import Source
 
 SOURCE: Final = "src_path"
@@ -104,8 +107,9 @@ def route_in(workshop: Workshop) -> type[APIRoute]:
 
 
 def client_of(request: Request) -> str:
-    """Return the address that a request came from, as trusted proxies say it."""
-    return request.client.host if request.client else ""
+    """Return whose a request is: by token where one is needed, else its address, as trusted proxies say it."""
+    known: Caller | None = request.scope.get(CALLER)
+    return known.name if known else address_of(request.client.host if request.client else "")
 
 
 def _discard(made: Any) -> None:
