@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import distributed
 
 from abut import cluster
-from ingest import job as jobs
 from ingest.job import failure
+from ingest.storing import store_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ingest.ingest import Outcome
-    from ingest.job import Failure, Job
+    from ingest.job import Job
+    from ingest.storing import Results
 
 AHEAD: Final = 2
 """Products handed to the scheduler for each thread that works on one."""
@@ -31,7 +32,7 @@ def store_on(
     *,
     threads: int,
     on_band: Callable[[str, str], None],
-) -> Iterator[tuple[Job, Outcome | Failure]]:
+) -> Iterator[tuple[Job, Results]]:
     """Store products on a cluster; yield each as it is finished, whatever came of it.
 
     Only a few more than the workers have threads are handed out at a time; `todo` may grow while this runs.
@@ -73,16 +74,16 @@ def store_on(
         client.unsubscribe_topic(topic)
 
 
-def _store(archive_url: str, job: Job, threads: int, topic: str) -> Outcome | Failure:
+def _store(archive_url: str, job: Job, threads: int, topic: str) -> Results:
     """Run in a worker."""
     worker = _dask.get_worker()
-    return jobs.store(archive_url, job, threads, lambda band: worker.log_event(topic, (job.product, band)))
+    return store_job(archive_url, job, threads, lambda band: worker.log_event(topic, (job.product, band)))
 
 
-def _result(future: Any, job: Job) -> Outcome | Failure:
+def _result(future: Any, job: Job) -> Results:
     """Return what a worker returned, or the end of a worker that died as a failure."""
     if future.status == "finished":
-        result: Outcome | Failure = future.result()
-        return result
+        results: Results = future.result()
+        return results
     error = future.exception() if future.status == "error" else RuntimeError(f"the worker was lost ({future.status})")
-    return failure(job.path, job.product, error, job.path)
+    return [replace(failure(job.path, job.product, error, job.path), transient=True)]

@@ -207,15 +207,13 @@ class Container(Protocol):
         """Name of a file for GDAL."""
 
 
-def open_container(path: str | os.PathLike[str], source: str = "") -> Folder | Zip:
+def open_container(path: str | os.PathLike[str]) -> Folder | Zip:
     """Return the SAFE at a place.
 
     Parameters
     ----------
     path : path
         A SAFE folder, or a zip archive that holds one.
-    source : str
-        What messages call it. Default: the path.
 
     Raises
     ------
@@ -223,13 +221,18 @@ def open_container(path: str | os.PathLike[str], source: str = "") -> Folder | Z
         If nothing is there, or no SAFE, or an archive with several.
     """
     place = Path(path)
-    source = source or os.fspath(path)
+    source = os.fspath(path)
     if place.is_dir():
         if not (place / MANIFEST).is_file():
             raise InvalidSafeError(f"{source}: not a SAFE folder, it has no {MANIFEST}")
         return Folder(source, place.absolute().name, os.path.realpath(place))
     if not place.is_file():
         raise InvalidSafeError(f"{source}: no such file or folder")
+    return open_zip(place, source)
+
+
+def open_zip(place: Path, source: str) -> Zip:
+    """Return the SAFE in a zip archive; see `open_container`."""
     if not zipfile.is_zipfile(place):
         raise InvalidSafeError(f"{source}: neither a SAFE folder nor a zip archive")
     archive = str(place.absolute())

@@ -40,8 +40,9 @@ class Outcome:
 
     product: str
     """Product id."""
-    status: Literal["ingested", "unchanged", "reinstated"]
-    """Whether it was written, was there already, or had been withdrawn and is live again."""
+    status: Literal["ingested", "unchanged", "reinstated", "skipped"]
+    """Whether it was written, was there already, had been withdrawn and is live again, or was left alone since the
+    archive has a product of its id."""
     data_bytes: int
     """Bytes of its band objects."""
     unlisted: str = ""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from obstore.exceptions import GenericError
+
 from abut.archive import open_archive
-from abut.errors import InvalidSafeError
+from abut.errors import ConflictError, InvalidSafeError, SourceUnavailableError
 from abut.messages import describe
 from ingest.container import MANIFEST
 from ingest.ingest import store_product
@@ -33,6 +35,8 @@ class Failure:
     """What went wrong, one line that names the file or value."""
     trace: str
     """The traceback, for whoever looks for a defect in Abut itself."""
+    transient: bool = False
+    """Whether the same may succeed later: a server was away, a worker was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +44,32 @@ class Job:
     """One product to be stored."""
 
     path: str
-    """The SAFE."""
+    """The SAFE: a path, or the URL of a remote one."""
     product: str
-    """Product id."""
+    """Product id; of a remote SAFE, which is opened by whoever stores it, what its product is probably called."""
     number: int
     """Place in the order in which the products were asked for."""
     tries: int = 1
     """How often it has been begun."""
+    remote: bool = False
+    """Whether the SAFE lies elsewhere; then all its products are meant, unless `only` names one."""
+    part: int = 0
+    """Place of the product in a remote SAFE of several."""
+    only: str = ""
+    """Id of the one product of a remote SAFE that is still to be stored."""
+    not_before: float = 0.0
+    """Time (Unix) before which it is not to be begun."""
 
 
 def failure(path: str, product: str | None, error: BaseException, place: str = "") -> Failure:
     """Return an error as a failure; `place` is named where the error names nothing."""
-    return Failure(path, product, describe(error, place), "".join(traceback.format_exception(error)))
+    trace = "".join(traceback.format_exception(error))
+    return Failure(path, product, describe(error, place), trace, transient=is_transient(error))
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether what failed may succeed later: a source or an archive's store was away, or other runs were in the way."""
+    return isinstance(error, SourceUnavailableError | ConflictError | GenericError)
 
 
 def find_safes(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
