@@ -1,0 +1,1 @@
+"""What operators rely on: alerts, the dashboard, what docs/operations.md says."""
