@@ -22,6 +22,7 @@ from abut.errors import CatalogueError, MissingObjectError, ProductNotFoundError
 from abut.http_json import fetch
 from abut.product import NEIGHBOUR
 from abut.store import open_store
+from abut.token import token_for_found
 from abut.unusable import explained
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ class _Wanted:
         return ProductNotFoundError(f"{self.of.id}: product {self.id}, which holds blocks of it, is not at {self.href}")
 
 
-def complete(items: Iterable[pystac.Item | Mapping[str, Any]] | Mapping[str, Any]) -> list[pystac.Item]:
+def complete(
+    items: Iterable[pystac.Item | Mapping[str, Any]] | Mapping[str, Any], *, token: str | None = None
+) -> list[pystac.Item]:
     """Return items and the items of all products that hold blocks of theirs.
 
     Holders come from where the items came from: items that pystac-client found are completed by searches for ids of
@@ -59,6 +62,9 @@ def complete(items: Iterable[pystac.Item | Mapping[str, Any]] | Mapping[str, Any
     ----------
     items : iterable of pystac.Item or mapping, or mapping
         Items, a ``pystac.ItemCollection``, or a GeoJSON feature collection. They are not changed.
+    token : str, optional
+        Bearer token for links over HTTP; items that pystac-client found need none, as its own is used. Default: the
+        environment's, below ``ABUT_TOKEN_URL``.
 
     Returns
     -------
@@ -85,7 +91,7 @@ def complete(items: Iterable[pystac.Item | Mapping[str, Any]] | Mapping[str, Any
             key = (item.collection_id, name)
             if key not in given and key not in wanted:
                 wanted[key] = _Wanted(name, _absolute(link, item), item)
-    return list(given.values()) + _fetched(sorted(wanted.values(), key=lambda one: one.id))
+    return list(given.values()) + _fetched(sorted(wanted.values(), key=lambda one: one.id), token)
 
 
 def _listed(items: Any) -> Iterable[Any]:
@@ -120,7 +126,7 @@ def _absolute(link: pystac.Link, item: pystac.Item) -> str:
     return make_absolute_href(href, start)
 
 
-def _fetched(wanted: list[_Wanted]) -> list[pystac.Item]:
+def _fetched(wanted: list[_Wanted], token: str | None) -> list[pystac.Item]:
     found: dict[str, pystac.Item] = {}
     apis = {id(api): api for one in wanted if (api := _api(one.of)) is not None}
     for number, api in apis.items():
@@ -129,7 +135,7 @@ def _fetched(wanted: list[_Wanted]) -> list[pystac.Item]:
             found |= {item.id: item for item in _searched(api, batch)}
     rest = [one for one in wanted if one.id not in found]  # withdrawn ones too: their links lead to them, no search
     with ThreadPoolExecutor(_THREADS) as threads:
-        found |= {item.id: item for item in threads.map(_read, rest)}
+        found |= {item.id: item for item in threads.map(lambda one: _read(one, token), rest)}
     for item in found.values():
         item.make_asset_hrefs_absolute()
     return [found[one.id] for one in wanted]
@@ -149,9 +155,9 @@ def _searched(api: Any, wanted: Iterable[_Wanted]) -> list[pystac.Item]:
         return list(api.search(ids=[one.id for one in batch], collections=collections, limit=len(batch)).items())
 
 
-def _read(wanted: _Wanted) -> pystac.Item:
+def _read(wanted: _Wanted, token: str | None) -> pystac.Item:
     """Read one item; its links are resolved from where it was read."""
-    data = _data(wanted)
+    data = _data(wanted, token)
     try:
         document = json.loads(data)
         if document["id"] != wanted.id:
@@ -169,12 +175,12 @@ def _client(wanted: _Wanted) -> Any | None:
     return api if root and wanted.href.startswith(f"{root.rstrip('/')}/") else None
 
 
-def _data(wanted: _Wanted) -> bytes:
+def _data(wanted: _Wanted, token: str | None) -> bytes:
     try:
         if (api := _client(wanted)) is not None:
             return _asked(api, wanted)
         if wanted.href.startswith(("http://", "https://")):
-            return _downloaded(wanted)
+            return _downloaded(wanted, token)
         folder, _, name = wanted.href.rpartition("/")
         if wanted.href.startswith("s3://"):
             with explained(wanted.href):
@@ -198,8 +204,8 @@ def _asked(api: Any, wanted: _Wanted) -> bytes:
         raise CatalogueError(f"{wanted.of.id}: {wanted.href} can't be read ({failed})") from error
 
 
-def _downloaded(wanted: _Wanted) -> bytes:
+def _downloaded(wanted: _Wanted, token: str | None) -> bytes:
     try:
-        return fetch(wanted.href)
+        return fetch(wanted.href, token=token_for_found(wanted.href, token))
     except CatalogueError as error:
         raise CatalogueError(f"{wanted.of.id}: {error}") from error

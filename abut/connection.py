@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from abut.tiling import Tile
 
 
-def connect(url: str | os.PathLike[str]) -> Connection:
+def connect(url: str | os.PathLike[str], token: str | None = None) -> Connection:
     """Connect to an archive.
 
     Parameters
     ----------
     url : str or path
         A folder, ``s3://bucket/prefix``, or the URL of a service or its STAC API, see `abut.finding.locate`.
+    token : str, optional
+        Bearer token of a service that needs one to read. Default: that of the environment, ``ABUT_TOKEN``.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def connect(url: str | os.PathLike[str]) -> Connection:
     UnsupportedStoreError, CatalogueError
         If it can't be reached.
     """
-    return Connection(*locate(url))
+    return Connection(*locate(url, token))
 
 
 @dataclass(frozen=True, slots=True)

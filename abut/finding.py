@@ -216,7 +216,7 @@ def gathered(
     )
 
 
-def locate(url: str | os.PathLike[str]) -> tuple[Archive, Finder]:
+def locate(url: str | os.PathLike[str], token: str | None = None) -> tuple[Archive, Finder]:
     """Open an archive, and what finds products in it.
 
     Parameters
@@ -224,6 +224,8 @@ def locate(url: str | os.PathLike[str]) -> tuple[Archive, Finder]:
     url : str or path
         A folder, ``s3://bucket/prefix``, or the URL of a service: its own (``https://host``) or that of its STAC API
         (``https://host/stac``); its objects are at ``/zarr`` beside the API.
+    token : str, optional
+        Bearer token of a service that needs one to read. Default: the environment's, see `abut.token`.
 
     Raises
     ------
@@ -235,7 +237,7 @@ def locate(url: str | os.PathLike[str]) -> tuple[Archive, Finder]:
     if str(url).lower().startswith(("http://", "https://")):
         from abut.finding_api import locate_service  # noqa: PLC0415 - which needs this module
 
-        return locate_service(str(url))
+        return locate_service(str(url), token)
     return open_archive(url), ArchiveFinder()
 
 

@@ -15,6 +15,7 @@ from abut.lattice import BlockRange
 from abut.newcomers import read_item
 from abut.store import open_store
 from abut.tiling import tiles_touching
+from abut.token import same_origin, token_for, with_token
 from abut.unusable import explained
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class ApiFinder:
 
     url: str
     """URL of the API, without a slash at its end."""
+    token: str | None = field(default=None, repr=False, compare=False)
+    """Token that it is asked with."""
     on_request: Callable[[str], None] | None = field(default=None, compare=False)
     """Called with the URL of each page that is asked for."""
 
@@ -76,7 +79,7 @@ class ApiFinder:
         while url is not None:
             if self.on_request is not None:
                 self.on_request(url)
-            page = _answered(url, body)
+            page = _answered(url, body, self.token if same_origin(url, self.url) else None)
             features = page.get("features")
             if not isinstance(features, list):
                 raise CatalogueError(f"{url}: the answer has no features")
@@ -113,8 +116,8 @@ def search_body(query: Query) -> dict[str, Any]:
     return body
 
 
-def locate_service(url: str) -> tuple[Archive, ApiFinder]:
-    """Open the archive of a service, by its own URL or that of its STAC API.
+def locate_service(url: str, token: str | None = None) -> tuple[Archive, ApiFinder]:
+    """Open the archive of a service, by its own URL or that of its STAC API, see `abut.token` for the token.
 
     Raises
     ------
@@ -127,11 +130,13 @@ def locate_service(url: str) -> tuple[Archive, ApiFinder]:
     parts = urlsplit(start)
     if not parts.hostname or parts.query or parts.fragment:
         raise InvalidArchiveError(f"{url}: not the URL of a service, such as https://host or https://host/stac")
-    api = _api(start)
+    mine = token_for(start, token)
+    api = _api(start, mine)
     objects = f"{api.rpartition('/')[0]}/zarr"
-    store = open_store(objects)
+    told = mine if same_origin(start, api) else None  # another host is not the one that the user named
+    store = with_token(open_store(objects), told)
     try:
-        return open_archive(store), ApiFinder(api)
+        return open_archive(store), ApiFinder(api, told)
     except InvalidArchiveError:
         with explained(objects):
             found = store.read(KEY)
@@ -140,10 +145,10 @@ def locate_service(url: str) -> tuple[Archive, ApiFinder]:
     raise InvalidArchiveError(f"{url}: its STAC API has no objects of an archive beside it ({objects}/{KEY})")
 
 
-def _api(start: str) -> str:
+def _api(start: str, token: str | None) -> str:
     """Return the URL of a STAC API: the given one, or the one that the index of a service links to."""
     try:
-        page = fetch_json(start)
+        page = fetch_json(start, token=token)
     except FileNotFoundError as error:
         raise InvalidArchiveError(f"{start}: there is nothing") from error
     if "stac_version" in page:
@@ -155,9 +160,9 @@ def _api(start: str) -> str:
     raise InvalidArchiveError(f"{start}: neither a STAC API nor a service that links to one")
 
 
-def _answered(url: str, body: Mapping[str, Any] | None) -> dict[str, Any]:
+def _answered(url: str, body: Mapping[str, Any] | None, token: str | None) -> dict[str, Any]:
     try:
-        return fetch_json(url, body)
+        return fetch_json(url, body, token)
     except FileNotFoundError as error:
         raise CatalogueError(f"{url}: there is no search") from error
 

@@ -10,6 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, Final
 
 from abut.errors import CatalogueError
+from abut.token import header_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +27,10 @@ _LONGEST: Final = 300
 """Characters of a server's explanation that are quoted."""
 
 
-def fetch(url: str, body: Mapping[str, Any] | None = None) -> bytes:
+def fetch(url: str, body: Mapping[str, Any] | None = None, token: str | None = None) -> bytes:
     """Return what a URL answers: to GET, or to POST if there is a body, which is sent as JSON.
+
+    A token goes to this URL, and nowhere that it redirects to.
 
     Raises
     ------
@@ -43,6 +46,8 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> bytes:
     if body is not None:
         data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
     request = urllib.request.Request(url, data, headers)  # noqa: S310 - the scheme was looked at
+    for name, value in header_of(token).items():
+        request.add_unredirected_header(name, value)
     for wait in (*WAITS, None):
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310 - as above
@@ -61,7 +66,7 @@ def fetch(url: str, body: Mapping[str, Any] | None = None) -> bytes:
     raise CatalogueError(f"{url} can't be read ({failed})")
 
 
-def fetch_json(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def fetch_json(url: str, body: Mapping[str, Any] | None = None, token: str | None = None) -> dict[str, Any]:
     """Return the JSON object that a URL answers, see `fetch`.
 
     Raises
@@ -71,7 +76,7 @@ def fetch_json(url: str, body: Mapping[str, Any] | None = None) -> dict[str, Any
     CatalogueError
         As `fetch`, and if the answer is no JSON object.
     """
-    data = fetch(url, body)
+    data = fetch(url, body, token)
     try:
         document = json.loads(data)
     except ValueError as error:

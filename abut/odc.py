@@ -24,6 +24,7 @@ from abut.codec import decode_block
 from abut.errors import AbutError, MissingObjectError
 from abut.store import open_store
 from abut.threads import for_each
+from abut.token import token_for_found, with_token
 from abut.unusable import explained
 
 if TYPE_CHECKING:
@@ -47,12 +48,16 @@ _TYPES: Final = frozenset({"uint16", "int32", "uint32", "int64", "float32", "flo
 def load(*args: Any, **kwargs: Any) -> xr.Dataset:
     """Load items as `odc.stac.load` does, which see for all parameters; equal values, coordinates and attributes.
 
+    ``token`` is one more: the bearer token of a service that needs one to read; default: the environment's, below
+    ``ABUT_TOKEN_URL``. GDAL, which reads what is not pasted, has settings of its own: ``GDAL_HTTP_HEADERS``.
+
     A log record of level DEBUG says for each array whether its chunks are read directly, and if not, why. Calls with
     a ``driver`` or ``with_properties`` of their own are passed to `odc.stac.load` as they are.
     """
+    token = kwargs.pop("token", None)
     given = inspect.signature(odc.stac.load).bind(*args, **kwargs)
     if given.arguments.get("driver") is None and given.arguments.get("with_properties") is None:
-        kwargs = {**kwargs, "driver": BlockDriver(keep=given.arguments.get("chunks") is None)}
+        kwargs = {**kwargs, "driver": BlockDriver(keep=given.arguments.get("chunks") is None, token=token)}
     else:
         _log.debug("odc.stac.load itself: driver or with_properties was given")
     return odc.stac.load(*args, **kwargs)
@@ -86,11 +91,14 @@ class BlockDriver(RioDriver):
     ----------
     keep : bool
         Whether decoded chunks are kept for a while: those at the edges of odc-stac's own chunks are needed again.
+    token : str, optional
+        Bearer token for arrays on the web; it goes along to workers of Dask.
     """
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, token: str | None = None) -> None:
         super().__init__()
         self.keep = keep
+        self._token = token
         self._arrays: Cache[_Array | None] = Cache(100_000, lambda _: 1)
         self._blocks: Cache[NDArray[np.uint16] | None] = Cache(
             _MEMORY if keep else 0, lambda block: 0 if block is None else block.nbytes
@@ -98,7 +106,7 @@ class BlockDriver(RioDriver):
         self._stores: Cache[Store] = Cache(100, lambda _: 1)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _driver, (self.keep,)
+        return _driver, (self.keep, self._token)
 
     def finalise_load(self, load_state: Any) -> Any:
         """Forget what was read."""
@@ -118,13 +126,16 @@ class BlockDriver(RioDriver):
         key = array.store.url, array.path, row, column
         return self._blocks.get(key, lambda: array.block(row, column))
 
+    def _store(self, folder: str) -> Store:
+        return with_token(open_store(folder), token_for_found(folder, self._token))
+
     def _opened(self, source: RasterSource) -> _Array | None:
         folder, mark, rest = source.uri.partition("/products/")
         if not mark or source.geobox is None or "?" in source.uri:
             _log.debug("%s: through GDAL, it is not in an archive", source.uri)
             return None
         try:
-            store = self._stores.get(folder, lambda: open_store(folder))
+            store = self._stores.get(folder, lambda: self._store(folder))
             path = f"products/{rest}"
             with explained(source.uri):
                 metadata = json.loads(store.get(f"{path}/zarr.json"))
@@ -217,8 +228,8 @@ class BlockReader:
         return (place[0], place[1]), result
 
 
-def _driver(keep: bool) -> BlockDriver:
-    return BlockDriver(keep=keep)
+def _driver(keep: bool, token: str | None) -> BlockDriver:
+    return BlockDriver(keep=keep, token=token)
 
 
 def _understood(metadata: Any, shape: tuple[int, int]) -> tuple[int, str] | None:

@@ -48,6 +48,7 @@ def zone_store(
     masks: bool = True,
     group: Any = "datatake",
     baseline: str | None = None,
+    token: str | None = None,
     **wanted: Any,
 ) -> ZoneStore:
     """Return a zone over some time as a read-only store of Zarr, for xarray, zarr-python, Dask ...
@@ -73,6 +74,8 @@ def zone_store(
         What makes a step in time; the solar day is that of the zone's middle.
     baseline : str, optional
         Processing baseline, such as ``"05.11"``. Default: the newest of each strip.
+    token : str, optional
+        Bearer token of a service that needs one to read. Default: that of the environment, ``ABUT_TOKEN``.
     **wanted
         Filters, as those of `abut.connection.Connection.cube`: ids, tiles, max_cloud_cover, relative_orbit, datatake,
         predicate, cql2.
@@ -92,7 +95,7 @@ def zone_store(
         If there is no archive, or it can't be reached.
     """
     chosen = parse_bands(bands)
-    view = zone_view(url, zone, datetime, group=group, baseline=baseline, **wanted)
+    view = zone_view(url, zone, datetime, group=group, baseline=baseline, token=token, **wanted)
     return ZoneStore.of(view, bands=chosen, resolution=resolution, masks=masks)
 
 
@@ -103,6 +106,7 @@ def zone_view(
     *,
     group: Any = "datatake",
     baseline: str | None = None,
+    token: str | None = None,
     **wanted: Any,
 ) -> View:
     """Return who holds the blocks of a zone over some time; parameters and errors as `zone_store`."""
@@ -110,7 +114,7 @@ def zone_view(
     unknown = sorted(set(wanted) - FILTERS)
     if unknown:
         raise BadRequestError(f"{unknown[0]!r} is no option of a zone; there are {', '.join(sorted(FILTERS))}")
-    archive, finder = locate(url)
+    archive, finder = locate(url, token)
     view = select(
         archive,
         finder,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from abut.catalogue import POSTGRES, path_of, scheme_of
 from abut.errors import CatalogueError
+from abut.token import header_of, token_for
 from catalog.places import GENERATED, Places
 from cli.opening import open_with_catalogue
 from cli.reading import index_of
@@ -76,7 +77,7 @@ def found_by_api(url: str, values: Mapping[str, Any], most: int | None) -> Itera
 
     parameters = {name.replace("-", "_"): value for name, value in values.items()}
     try:
-        search = Client.open(url).search(**parameters, max_items=most)
+        search = Client.open(url, headers=header_of(token_for(url))).search(**parameters, max_items=most)
         yield search.items_as_dicts()
     except APIError as error:
         raise CatalogueError(f"{url}: {_said(str(error))}") from error

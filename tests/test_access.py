@@ -107,8 +107,12 @@ def asked(app: ASGIApp, method: str, path: str, headers: dict[str, str] | None =
         "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
     }
-    asyncio.run(app(scope, receive, send))
+    asyncio.run(_awaited(app, scope, receive, send))
     return answer
+
+
+async def _awaited(app: ASGIApp, *given: Any) -> None:
+    await app(*given)
 
 
 def paths_of(app: Any, prefix: str = "") -> Iterator[str]:
@@ -189,7 +193,7 @@ def test_reading_takes_any_scope_and_each_contains_those_below(client: TestClien
             assert "Authorization" in answer.headers["vary"]
             assert "private" in answer.headers["cache-control"] or "no-store" in answer.headers["cache-control"]
             assert "public" not in answer.headers["cache-control"]
-    made = {"type": "Collection", "id": "mine", "stac_version": "1.1.0", "description": "x", "license": "other"}
+    made: dict[str, Any] = {"type": "Collection", "id": "mine", "stac_version": "1.1.0", "description": "x", "license": "other"}
     made |= {"links": [], "extent": {"spatial": {"bbox": [[0, 0, 1, 1]]}, "temporal": {"interval": [[None, None]]}}}
     assert client.post("/stac/collections", json=made, headers=bearer(READER)).status_code == 403
     assert client.post("/stac/collections", json=made, headers=bearer(WRITER)).status_code == 201
