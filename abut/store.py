@@ -9,38 +9,50 @@ import contextlib
 import os
 import re
 import secrets
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError, PreconditionError
 from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
 from abut import meter
 from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStoreError
 from abut.files import TEMPORARY, require_locks, sync_filesystem, version_of
 from abut.files import swap as swap_file
+from abut.tries import PAUSES, RETRIES, is_broken, put_if, tried
 from abut.unusable import explained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore import ObjectMeta
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _REQUEST_TIMEOUT: Final = timedelta(seconds=60)
 """For all of one object; blocks have at most some two megabytes."""
-_TIMEOUTS: Final[ClientConfig] = {"connect_timeout": _CONNECT_TIMEOUT, "timeout": _REQUEST_TIMEOUT}
+_READ_TIMEOUT: Final = timedelta(seconds=30)
+"""Without a byte."""
+_TIMEOUTS: Final[ClientConfig] = {
+    "connect_timeout": _CONNECT_TIMEOUT,
+    "timeout": _REQUEST_TIMEOUT,
+    "read_timeout": _READ_TIMEOUT,
+}
 _RETRIES: Final[RetryConfig] = {
-    "max_retries": 5,
+    "max_retries": RETRIES,
     "retry_timeout": timedelta(seconds=120),
     "backoff": {"init_backoff": timedelta(seconds=0.2), "max_backoff": timedelta(seconds=5), "base": 2},
 }
 """Tries of one object after an error of the server or of the connection."""
+_PAGE: Final = 1000
+"""Objects of a page of a listing, as S3 gives them."""
 _STAGED: Final = re.compile(r"#\d+$")
 """End of the names of files that obstore's local store had not finished."""
 
@@ -100,7 +112,7 @@ class Store:
         with explained(where):
             try:
                 with meter.request("get") as asked:
-                    data = bytes(obstore.get(self.backend, key).bytes())
+                    data = tried(lambda: bytes(obstore.get(self.backend, key).bytes()))
                     asked.read = len(data)
                     return data
             except FileNotFoundError as error:
@@ -117,23 +129,34 @@ class Store:
         with explained(self.url):
             try:
                 with meter.request("get") as asked:
-                    result = obstore.get(self.backend, key)
-                    e_tag = result.meta["e_tag"]
-                    data = bytes(result.bytes())
+                    data, e_tag = tried(partial(_fetch, self.backend, key))
                     asked.read = len(data)
             except FileNotFoundError:
                 return None
         return Versioned(data, version_of(data) if self.root else str(e_tag))
 
     def put_new(self, key: str, data: bytes) -> bool:
-        """Create an object; return False, and change nothing, if there is one already."""
+        """Create an object; return False, and change nothing, if there is one already.
+
+        Raises
+        ------
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached: the object may be there or not.
+        """
         self._require_more_than_reading()
-        with meter.request("put", len(data)) as asked:
-            try:
-                obstore.put(self.backend, key, data, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
+        with explained(self.url), meter.request("put", len(data)) as asked:
+            made = self._created(key, data)
+            if not made:
                 asked.outcome = "refused"
-                return False
+        return made
+
+    def _created(self, key: str, data: bytes) -> bool:
+        if isinstance(self.backend, S3Store):
+            return put_if(self.backend, key, data, None) is not None
+        try:
+            obstore.put(self.backend, key, data, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
         return True
 
     def swap(self, key: str, data: bytes, version: str | None) -> str | None:
@@ -142,10 +165,17 @@ class Store:
         Returns
         -------
         str or None
-            The new version, or None, and nothing changed, if the object had another version.
+            The new version; None if the object had another version, and then nothing changed. (Or, on S3, the answer
+            was lost, and another writer, who had read what this call wrote, replaced it before it was asked about: so
+            read again, and see what is still to be done.)
+
+        Raises
+        ------
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached: it may have been replaced or not.
         """
         self._require_more_than_reading()
-        with meter.request("put", len(data)) as asked:
+        with explained(self.url), meter.request("put", len(data)) as asked:
             made = self._swap(key, data, version)
             if made is None:
                 asked.outcome = "refused"
@@ -154,6 +184,8 @@ class Store:
     def _swap(self, key: str, data: bytes, version: str | None) -> str | None:
         if self.root is not None:
             return swap_file(self.root, key, data, version)
+        if isinstance(self.backend, S3Store):
+            return put_if(self.backend, key, data, version)
         try:
             result = obstore.put(
                 self.backend, key, data, mode="create" if version is None else {"e_tag": version}, use_multipart=False
@@ -161,8 +193,6 @@ class Store:
         except (AlreadyExistsError, PreconditionError):
             return None
         except FileNotFoundError:
-            if version is None:
-                raise  # to a create-only write it means that there is no such bucket
             return None
         return str(result["e_tag"])
 
@@ -177,16 +207,34 @@ class Store:
         self._require_more_than_reading()
         folder = prefix.rstrip("/") + "/" if prefix else None
         with explained(self.url):
-            for batch in _pages(obstore.list(self.backend, folder)):
+            for batch in self._pages(folder):
                 for meta in batch:
                     if not meta["path"].rpartition("/")[2].startswith(TEMPORARY):
                         yield Entry(meta["path"], meta["size"], meta["last_modified"])
+
+    def _pages(self, folder: str | None) -> Iterator[Sequence[ObjectMeta]]:
+        """Yield what lies in a folder, each page as a request that is told of; goes on after a page that broke off."""
+        last: str | None = None
+        for pause in (*PAUSES, None):
+            pages = obstore.list(self.backend, folder, offset=last, chunk_size=_PAGE)
+            try:
+                while True:
+                    with meter.request("list"):
+                        page = next(pages, None)
+                    if page is None:
+                        return
+                    yield page
+                    last = page[-1]["path"]
+            except GenericError as error:
+                if pause is None or not isinstance(self.backend, S3Store) or not is_broken(error):
+                    raise
+                time.sleep(pause)
 
     def children(self, prefix: str) -> tuple[list[str], list[Entry]]:
         """List the folders and the objects directly below a folder; errors as `entries`."""
         self._require_more_than_reading()
         with explained(self.url), meter.request("list"):
-            found = obstore.list_with_delimiter(self.backend, prefix.rstrip("/") + "/")
+            found = tried(lambda: obstore.list_with_delimiter(self.backend, prefix.rstrip("/") + "/"))
         objects = [
             Entry(meta["path"], meta["size"], meta["last_modified"])
             for meta in found["objects"]
@@ -195,12 +243,18 @@ class Store:
         return sorted(found["common_prefixes"]), sorted(objects, key=lambda entry: entry.key)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; one that is not there is no error."""
+        """Delete objects; one that is not there is no error.
+
+        Raises
+        ------
+        UnsupportedStoreError
+            If access is denied, or the store can't be reached.
+        """
         self._require_more_than_reading()
         if isinstance(self.backend, S3Store):
             for batch in batched(keys, 1000):
-                with meter.request("delete"):
-                    obstore.delete(self.backend, list(batch))
+                with explained(self.url), meter.request("delete"):
+                    tried(partial(obstore.delete, self.backend, list(batch)))
             return
         for key in keys:
             with contextlib.suppress(FileNotFoundError), meter.request("delete"):
@@ -210,11 +264,12 @@ class Store:
         """Return the time on the store's clock, so that ages are compared on one clock."""
         self._require_more_than_reading()
         key = f".clock/{secrets.token_hex(8)}"
-        obstore.put(self.backend, key, b"?")
-        try:
-            return obstore.head(self.backend, key)["last_modified"]
-        finally:
-            self.delete([key])
+        with explained(self.url):
+            obstore.put(self.backend, key, b"?", use_multipart=False)
+            try:
+                return obstore.head(self.backend, key)["last_modified"]
+            finally:
+                self.delete([key])
 
     def flush(self) -> None:
         """Make all that was written durable (local stores; S3 is durable when a put returns)."""
@@ -237,14 +292,10 @@ class Store:
         )
 
 
-def _pages[T](batches: Iterator[T]) -> Iterator[T]:
-    """Yield what a listing yields, each page as a request that is told of."""
-    while True:
-        with meter.request("list"):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
+def _fetch(backend: ObjectStore, key: str) -> tuple[bytes, str | None]:
+    """Return an object's bytes and its ETag."""
+    result = obstore.get(backend, key)
+    return bytes(result.bytes()), result.meta["e_tag"]
 
 
 def open_store(url: str | os.PathLike[str], *, create: bool = False) -> Store:
