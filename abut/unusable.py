@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_REFUSED: Final = re.compile(r"non-2xx status code: 40[13]\b")
 _HINTS: Final = {
     "<Code>NoSuchBucket</Code>": "there is no such bucket",
     "<Code>InvalidBucketName</Code>": "this is no name of a bucket",
@@ -24,6 +25,11 @@ _HINTS: Final = {
     ),
     "builder error": "its endpoint is plain HTTP, which has to be permitted by AWS_ALLOW_HTTP=true",
 }
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether a store's error is a refusal; obstore has errors of their own for those of objects, not of listings."""
+    return isinstance(error, PermissionDeniedError | UnauthenticatedError) or bool(_REFUSED.search(str(error)))
 
 
 @contextlib.contextmanager
@@ -39,13 +45,13 @@ def explained(url: str) -> Iterator[None]:
         yield
     except AbutError:
         raise
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        code = _CODE.search(str(error))
-        reason = f" ({code[1]})" if code else ""
-        raise UnsupportedStoreError(
-            f"{url}: access is denied{reason}; look at the credentials and at what they permit (reading needs "
-            "GetObject and ListBucket, writing PutObject and DeleteObject too)"
-        ) from error
     except (BaseError, FileNotFoundError) as error:
+        if is_denied(error):
+            code = _CODE.search(str(error))
+            reason = f" ({code[1]})" if code else ""
+            raise UnsupportedStoreError(
+                f"{url}: access is denied{reason}; look at the credentials and at what they permit (reading needs "
+                "GetObject and ListBucket, writing PutObject and DeleteObject too)"
+            ) from error
         hint = next((hint for mark, hint in _HINTS.items() if mark in str(error)), None)
         raise UnsupportedStoreError(f"{url}: {hint}" if hint else describe(error, url)) from error
