@@ -13,7 +13,6 @@ from cli.status import REFUSED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from services.app import Part
     from services.settings import PartName, Settings
 
 
@@ -62,10 +61,11 @@ def command(
     abut serve --archive s3://bucket/l1c --host 0.0.0.0 --workers 4
     abut serve --archive s3://bucket/l1c --part tiles --public-url https://l1c.example.org
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    from services.app import archive_parts  # noqa: PLC0415 - an extra
+    from services.app import archive_parts, places  # noqa: PLC0415 - an extra
     from services.backends import require_catalogue  # noqa: PLC0415 - an extra
     from services.serving import listen, serve  # noqa: PLC0415 - an extra
     from services.settings import load_settings  # noqa: PLC0415 - an extra
+    from services.waiting import tried  # noqa: PLC0415 - an extra
 
     settings = load_settings(
         archive=archive,
@@ -77,24 +77,28 @@ def command(
         public_url=public_url,
         log_format=log_format,
     )
-    require_catalogue(settings)
-    mounted = archive_parts(settings)
+
+    def check() -> None:
+        require_catalogue(settings)
+        archive_parts(settings)
+
+    checked = tried(check)
     listening = listen(settings.host, settings.port)
 
     def announce() -> None:
-        _announce(listening.url, settings, mounted, as_json=as_json)
+        _announce(listening.url, settings, places(settings), as_json=as_json)
 
-    return 0 if serve(settings, listening, announce) else REFUSED
+    return 0 if serve(settings, listening, announce, checked=checked) else REFUSED
 
 
-def _announce(url: str, settings: Settings, mounted: Sequence[Part], *, as_json: bool) -> None:
+def _announce(url: str, settings: Settings, mounted: Sequence[tuple[str, str]], *, as_json: bool) -> None:
     public_url, archive = settings.public_url, settings.archive
     if as_json:
-        parts = [{"path": part.path, "title": part.title} for part in mounted]
+        parts = [{"path": path, "title": title} for path, title in mounted]
         print_json({"url": url, "public_url": public_url or url, "archive": archive, "parts": parts}, indent=None)
         return
     click.echo(f"abut: serving {archive} at {url}" + (f" for {public_url}" if public_url else ""))
     if "viewer" in settings.parts:
         click.echo(f"  {public_url or url}/  The viewer, in a browser; an index for programs")
-    for part in mounted:
-        click.echo(f"  {public_url or url}{part.path}  {part.title}")
+    for path, title in mounted:
+        click.echo(f"  {public_url or url}{path}  {title}")

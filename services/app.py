@@ -58,6 +58,18 @@ ZARR_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a product's group."""
 
 
+_PLACES: Final[tuple[tuple[PartName, str, str], ...]] = (
+    ("stac", "/stac", "STAC API: search for products"),
+    ("tiles", "/tiles", "Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS"),
+    ("cubes", "/cubes", "Cubes: any ground and time; OGC API - Processes"),
+    ("legacy", "/legacy", "Legacy tiles, bit for bit: /<product id>?format=safe or geotiff"),
+    ("zarr", "/zarr/zones", "Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr"),
+    ("zarr", "/zarr", "Objects of the archive, read only"),
+)
+"""What is mounted where: the part, its path, what it is."""
+
+_TITLES: Final = {path: title for _, path, title in _PLACES}
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """An application that is mounted."""
@@ -102,6 +114,11 @@ def archive_parts(settings: Settings, archive: Archive | None = None) -> list[Pa
 
 
 def assemble(settings: Settings, mounted: Sequence[Part], archive: str) -> ASGIApp:
+def places(settings: Settings) -> list[tuple[str, str]]:
+    """Return path and title of what `archive_parts` mounts."""
+    return [(path, title) for part, path, title in _PLACES if part in settings.parts]
+
+
     """Return what `compose` does as it meets the world: it logs, and knows its proxies and its callers.
 
     Parameters
@@ -189,7 +206,7 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
     """Return the archive's objects as a part."""
     return Part(
         path="/zarr",
-        title="Objects of the archive, read only",
+        title=_TITLES["/zarr"],
         rel=None,
         app=readable_from(zarr_app(archive.store), settings.cors_origins),
         probes=_store(archive),
@@ -202,7 +219,7 @@ def zones_part(settings: Settings, archive: Archive) -> Part:
     app = zones_app(archive, views=settings.zone_views, threads=settings.zone_threads, snapshots=snapshots)
     return Part(
         path="/zarr/zones",
-        title="Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr",
+        title=_TITLES["/zarr/zones"],
         rel=None,
         app=readable_from(app, settings.cors_origins),
     )
@@ -213,7 +230,7 @@ def cubes_part(settings: Settings, archive: Archive) -> Part:
     app = create_cubes_app(archive, settings, access_of(settings))
     return Part(
         path="/cubes",
-        title="Cubes: any ground and time; OGC API - Processes",
+        title=_TITLES["/cubes"],
         app=app,
         rel="service",
         probes=_store(archive),
@@ -225,7 +242,7 @@ def tiles_part(settings: Settings, archive: Archive) -> Part:
     """Return the map tiles as a part."""
     return Part(
         path="/tiles",
-        title="Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS",
+        title=_TITLES["/tiles"],
         app=create_tiles_app(archive, settings),
         rel="service",
         probes=_store(archive),
@@ -236,7 +253,7 @@ def legacy_part(settings: Settings, archive: Archive) -> Part:
     """Return the legacy tiles as a part."""
     return Part(
         path="/legacy",
-        title="Legacy tiles, bit for bit: /<product id>?format=safe or geotiff",
+        title=_TITLES["/legacy"],
         app=create_legacy_app(archive, settings, access_of(settings)),
         rel=None,
         probes=_store(archive),
@@ -261,7 +278,7 @@ def stac_part(settings: Settings, archive: Archive) -> Part:
     )
     return Part(
         path="/stac",
-        title="STAC API: search for products",
+        title=_TITLES["/stac"],
         app=create_stac_app(backend, places=places, options=options),
         rel="data",
         probes=(("catalogue", backend.ready),),

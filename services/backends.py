@@ -62,6 +62,11 @@ def backend_of(url: str) -> Backend:
     return SqliteBackend(path)
 
 
+def uses_catalogue(settings: Settings) -> bool:
+    """Return whether a service with these parts asks the catalogue for anything."""
+    return bool({"stac", "tiles", "cubes"} & set(settings.parts))
+
+
 def require_catalogue(settings: Settings) -> None:
     """See whether the archive and its catalogue can be opened and belong together; a missing SQLite file is made.
 

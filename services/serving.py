@@ -21,10 +21,12 @@ from uvicorn.supervisors import Multiprocess
 from abut.errors import AbutError
 from services.app import create_app
 from services.logs import configure_logging
+from services.backends import require_catalogue, uses_catalogue
 from services.metrics import shared_by_workers
 from services.scratch import private
 from services.settings import secrets_of
 
+from services.waiting import waiting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
@@ -73,7 +75,7 @@ def listen(host: str, port: int) -> Listening:
     return Listening(listener, f"http://{name}:{listener.getsockname()[1]}")
 
 
-def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
+def serve(settings: Settings, listening: Listening, begin: Callable[[], None], *, checked: bool = True) -> bool:
     """Answer until the process is told to end by SIGINT or SIGTERM.
 
     Parameters
@@ -85,19 +87,21 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -
     begin : callable
         Called as soon as signals are heeded, to tell the world.
 
+    checked : bool
+        Whether archive and catalogue have been opened and found right; else that is done when they answer.
     Returns
     -------
     bool
         Whether the application could be started.
     """
     with shared_by_workers(settings.workers), _shared_snapshots(_with_ticket_key(settings)) as shared:
-        return _serve(shared, listening, begin)
+        return _serve(shared, listening, begin, checked=checked)
 
 
-def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
+def _serve(settings: Settings, listening: Listening, begin: Callable[[], None], *, checked: bool) -> bool:
     configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
     config = uvicorn.Config(
-        partial(served_app, settings),
+        partial(served_app, settings, checked=checked),
         factory=True,
         workers=settings.workers,
         log_config=None,
@@ -126,7 +130,7 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) 
         return server.started
 
 
-def served_app(settings: Settings) -> ASGIApp:
+def served_app(settings: Settings, *, checked: bool) -> ASGIApp:
     """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
     configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
     parent = multiprocessing.parent_process()
@@ -134,9 +138,15 @@ def served_app(settings: Settings) -> ASGIApp:
         threading.Thread(target=_end_with, args=(parent,), name="abut-parent", daemon=True).start()
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(private(settings.scratch, "abut-scratch"))
-        app = create_app(settings.model_copy(update={"scratch": str(scratch)}))
+        own = settings.model_copy(update={"scratch": str(scratch)})
         atexit.register(stack.pop_all().close)
-    return app
+
+    def make() -> ASGIApp:
+        if not checked and uses_catalogue(settings):
+            require_catalogue(settings)
+        return create_app(own)
+
+    return waiting(make, settings)
 
 
 def _end_with(parent: BaseProcess) -> None:
