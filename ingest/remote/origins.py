@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from abut.errors import AbutError, InvalidSafeError
 from ingest.container import MANIFEST, MAX_FILES, ZIP_ERRORS, checked_size, relative_path, safe_prefix, zip_members
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from ingest.remote.bucket import Bucket
     from ingest.remote.ranges import Zipped
+
+_HEADER: Final = 30 + 4096
+"""Bytes of the header before a file, but for its name; that of its other fields is seldom more than a hundred."""
 
 
 class Origin(Protocol):
@@ -71,12 +74,14 @@ class ZipMembers:
     """Path of the SAFE folder in it, with ``/`` at its end, or nothing."""
     sizes: Mapping[str, int] = field(repr=False)
     """Path and bytes, unpacked, of every file."""
+    ends: Mapping[str, int] = field(repr=False)
+    """Where each file's part of the zip ends, at the latest."""
 
     def read(self, path: str) -> Iterator[bytes]:
         """Yield the unpacked bytes of a file."""
         try:
             with (
-                zipfile.ZipFile(cast("IO[bytes]", self.zipped.open())) as archive,
+                zipfile.ZipFile(cast("IO[bytes]", self.zipped.open(self.ends[path]))) as archive,
                 archive.open(self.prefix + path) as stream,
             ):
                 while piece := stream.read(1 << 20):
@@ -122,4 +127,10 @@ def zip_in_place(source: str, name: str, zipped: Zipped) -> ZipMembers:
     members = zip_members(source, cast("IO[bytes]", zipped.open()))
     prefix = safe_prefix(source, members)
     sizes = {path.removeprefix(prefix): info.file_size for path, info in members.items() if path.startswith(prefix)}
-    return ZipMembers(source, prefix.rstrip("/").rpartition("/")[2] or name, zipped, prefix, sizes)
+    ends = {path: _end(members[prefix + path]) for path in sizes}
+    return ZipMembers(source, prefix.rstrip("/").rpartition("/")[2] or name, zipped, prefix, sizes, ends)
+
+
+def _end(info: zipfile.ZipInfo) -> int:
+    """Return where a file's part of a zip ends: the header before it may be longer than the directory knows."""
+    return info.header_offset + _HEADER + len(info.orig_filename) + info.compress_size

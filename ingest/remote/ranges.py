@@ -43,16 +43,16 @@ class Zipped:
     tail: bytes = field(repr=False)
     """Its last bytes."""
 
-    def open(self) -> BinaryIO:
-        """Return it as a file that can be read from anywhere."""
-        return io.BufferedReader(_File(self.remote, self.tail), buffer_size=1 << 16)
+    def open(self, stop: int = 0) -> BinaryIO:
+        """Return it as a file that can be read from anywhere; up to `stop` it is read in pieces, else as asked for."""
+        return io.BufferedReader(_File(self.remote, self.tail, stop), buffer_size=1 << 16)
 
 
 class _File(io.RawIOBase):
     """A file of which a piece is kept, so that reading on costs one request for each piece."""
 
-    def __init__(self, remote: Ranges, tail: bytes) -> None:
-        self._remote, self._tail = remote, tail
+    def __init__(self, remote: Ranges, tail: bytes, stop: int) -> None:
+        self._remote, self._tail, self._stop = remote, tail, min(stop, remote.size)
         self._place, self._start, self._piece = 0, 0, b""
 
     @override
@@ -85,10 +85,11 @@ class _File(io.RawIOBase):
             found = self._tail[self._place - first :][: len(buffer)]
         else:
             if not self._start <= self._place < self._start + len(self._piece):
-                # The first read after a jump is of a header, or of a small file, as often as not.
-                length = PIECE if self._place == self._start + len(self._piece) else max(len(buffer), 1 << 16)
-                self._start, stop = self._place, min(self._place + length, size)
-                self._piece = self._remote.read(self._start, stop)
+                stop = min(self._place + PIECE, self._stop)
+                if stop <= self._place:
+                    stop = min(self._place + len(buffer), size)
+                self._piece = self._remote.read(self._place, stop)
+                self._start = self._place
             found = self._piece[self._place - self._start :][: len(buffer)]
         buffer[: len(found)] = found
         self._place += len(found)

@@ -167,7 +167,7 @@ def asked(url: str, wanted: str) -> Iterator[Answer]:
                 raise SourceError(f"{url}: the server gives a range without saying which")
             place = (int(match[1]), int(match[2]), int(match[3]))
         said = response.headers.get("Content-Length", "")
-        length = int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
+        length = int(said) if said.isascii() and said.isdigit() and len(said) < 19 and not response.chunked else None
         version = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
         yield Answer(url, response, length, place, version)
 
@@ -182,6 +182,8 @@ def _opened(url: str, wanted: str) -> http.client.HTTPResponse:
                 failed, asks = f"status {error.code}", error.headers.get("Retry-After", "")
             if error.code in (401, 403):
                 raise SourceError(f"{url}: access is denied ({failed}); look at ABUT_SOURCE_TOKEN") from None
+            if 300 <= error.code < 400:
+                raise SourceError(f"{url}: redirects in a circle, or to what is not followed ({failed})") from None
             if error.code not in _BUSY:
                 raise SourceError(f"{url}: there is nothing ({failed})") from None
             if wait is not None and asks.isascii() and asks.isdigit():
