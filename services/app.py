@@ -31,6 +31,7 @@ from services.metrics import measured, metrics_route
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.settings import PARTS
+from services.signing import signer_of
 from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
 from services.stac.transactions import transaction_extensions
@@ -204,11 +205,12 @@ def _metrics(settings: Settings, mounted: Sequence[Part], probes: Mapping[str, P
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
     """Return the archive's objects as a part."""
+    signer = signer_of(archive.store, settings.presign_seconds, settings.presign_endpoint)
     return Part(
         path="/zarr",
         title=_TITLES["/zarr"],
         rel=None,
-        app=readable_from(zarr_app(archive.store), settings.cors_origins),
+        app=readable_from(zarr_app(archive.store, signer), settings.cors_origins),
         probes=_store(archive),
     )
 

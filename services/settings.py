@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     """Networks of proxies whose ``Forwarded`` and ``X-Forwarded-...`` headers are believed."""
     products_url: str | None = None
     """Where clients find the archive's folder ``products``: a bucket or CDN; default: this service's ``/zarr``."""
+    presign_seconds: int = Field(0, ge=0, le=604_800)
+    """How long URLs of the store are good for to which whoever asks for a block is redirected; 0: this service sends
+    blocks itself. Needs an archive on S3."""
+    presign_endpoint: str | None = None
+    """Endpoint of the store as clients reach it; default: the one that this service uses."""
     cors_origins: Listed[str] = ("*",)
     """Web sites whose pages may read answers."""
 
@@ -210,6 +215,19 @@ class Settings(BaseSettings):
     def _check_products_url(cls, value: str | None) -> str | None:
         if value is not None and not _BASE.fullmatch(value):
             raise ValueError(f"{value!r} is not a URL such as s3://bucket/l1c/products")
+        return value.rstrip("/") if value else None
+
+    @model_validator(mode="after")
+    def _require_a_store_that_signs(self) -> Self:
+        if self.presign_seconds and not self.archive.startswith("s3://"):
+            raise ValueError(f"ABUT_PRESIGN_SECONDS needs an archive on S3; {self.archive} has no URLs to sign")
+        return self
+
+    @field_validator("presign_endpoint")
+    @classmethod
+    def _check_presign_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
+            raise ValueError(f"{value!r} is not a URL such as https://s3.example.org")
         return value.rstrip("/") if value else None
 
     @model_validator(mode="after")

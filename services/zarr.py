@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
-from obstore.exceptions import BaseError
 from starlette.datastructures import Headers
 
 from abut.product import is_tombstone
+from abut.unusable import explained
 from services.answers import problem, unavailable
 from services.objects import Objects, OneObject, objects_of, whole
 from services.ranges import CONDITIONS, Entity, UnsatisfiableRangeError, parse_range, range_holds, refusal
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from abut.store import Store
     from services.objects import Opened
+    from services.signing import Signer
 
 IMMUTABLE: Final = "public, max-age=31536000, immutable"
 """Caching of what lies under a key whose bytes never change."""
@@ -114,13 +115,15 @@ def address_of(path: str) -> Address | None:
     return Address(path, kind)
 
 
-def zarr_app(store: Store) -> ASGIApp:
+def zarr_app(store: Store, signer: Signer | None = None) -> ASGIApp:
     """Return the application that serves an archive's objects.
 
     Parameters
     ----------
     store : Store
         The archive's objects.
+    signer : Signer, optional
+        Who signs URLs of the store, to which whoever asks for blocks and files is redirected.
     """
     objects = objects_of(store)
 
@@ -135,12 +138,13 @@ def zarr_app(store: Store) -> ASGIApp:
         path = scope["path"].removeprefix(scope.get("root_path", "")).removeprefix("/")
         address = address_of(path)
         try:
-            answered = address is not None and await _answer(objects, address, scope, send)
+            with explained(store.url):
+                answered = address is not None and await _answer(objects, address, scope, send, signer)
         except UnsatisfiableRangeError as error:
             headers = {"content-range": f"bytes */{error.size}", "cache-control": GONE}
             await problem(416, str(error), headers)(scope, receive, send)
             return
-        except (BaseError, OSError) as error:
+        except OSError as error:
             await unavailable(error, store.url)(scope, receive, send)
             return
         if not answered:
@@ -149,8 +153,10 @@ def zarr_app(store: Store) -> ASGIApp:
     return app
 
 
-async def _answer(objects: Objects, address: Address, scope: Scope, send: Send) -> bool:
+async def _answer(objects: Objects, address: Address, scope: Scope, send: Send, signer: Signer | None) -> bool:
     """Answer a request for something that the grammar permits; return False if there is no such thing."""
+    if signer is not None and scope["method"] == "GET" and address.kind in ("block", "file"):
+        return await _redirect(objects, address, scope, send, signer)
     if address.kind == "node":
         return await _index(objects, address, scope, send)
     if address.kind in ("item", "settings"):
@@ -190,6 +196,25 @@ async def answer_object(objects: Objects, address: Address, scope: Scope, send: 
     if opened is None:
         return False
     await _send_object(send, address, opened, whole=part is None)
+    return True
+
+
+async def _redirect(objects: Objects, address: Address, scope: Scope, send: Send, signer: Signer) -> bool:
+    """Send whoever asks for an object to the store; False if there is none.
+
+    HEAD is answered here, since a signed URL is good for one method. The redirect may be kept for half the time, so
+    that who keeps it finds the object at the same URL, and can still read it there.
+    """
+    known = await objects.head(address.key)
+    if known is None:
+        return False
+    status = refusal(Headers(scope=scope), known)
+    if status is not None:
+        await _send(send, status, _fields(address, known, body=False))
+        return True
+    url, seconds = await signer.url(address.key)
+    fields = {"location": url, "cache-control": f"private, max-age={seconds // 2}", "referrer-policy": "no-referrer"}
+    await _send(send, 307, fields)
     return True
 
 
