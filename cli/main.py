@@ -6,6 +6,7 @@ A command's module is imported when it runs. Adding a command: a module with a `
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -17,7 +18,7 @@ from abut.errors import CatalogueError, DigestMismatchError, MissingObjectError
 from abut.messages import describe, is_expected
 from cli.group import LazyGroup
 from cli.options import Common
-from cli.status import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, print_error
+from cli.status import FAILED, INTERRUPTED, PIPE_CLOSED, REFUSED, TERMINATED, print_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +54,10 @@ class _EndedError(Exception):
         self.status = status
 
 
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM: whatever tidies up after Ctrl-C does so then too."""
+
+
 class _Program(LazyGroup):
     """The group of `COMMANDS`."""
 
@@ -61,7 +66,7 @@ class _Program(LazyGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            raise _EndedError(INTERRUPTED) from error
+            raise _EndedError(TERMINATED if isinstance(error, _TerminatedError) else INTERRUPTED) from error
         except BrokenPipeError as error:
             raise _EndedError(PIPE_CLOSED) from error
 
@@ -83,8 +88,16 @@ def program() -> None:
 
 
 def main() -> NoReturn:
-    """Run the program with the process's arguments, and end the process."""
+    """Run the program with the process's arguments, and end the process.
+
+    SIGTERM ends it in order, as the first process of a container too, which has no other way to hear of it.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _TerminatedError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -121,8 +134,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _end(status: int) -> int:
-    if status == INTERRUPTED:
-        return _refuse("interrupted", status)
+    if status in (INTERRUPTED, TERMINATED):
+        return _refuse("interrupted" if status == INTERRUPTED else "ended by SIGTERM", status)
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
     return status
 

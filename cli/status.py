@@ -12,6 +12,8 @@ REFUSED: Final = 2
 """Bad usage, bad input, or a machine that can't (disk full, no permission)."""
 INTERRUPTED: Final = 130
 """Ctrl-C."""
+TERMINATED: Final = 143
+"""SIGTERM, such as by Kubernetes or Docker; ended in order, like by Ctrl-C."""
 PIPE_CLOSED: Final = 141
 """Whoever read the output has gone."""
 

@@ -202,19 +202,49 @@ def test_ctrl_c_is_one_line_and_keeps_what_was_done(neighbours: tuple[Path, Path
     assert len(progress(archive)) >= 1
 
 
-def test_ctrl_c_ends_the_workers_too(neighbours: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "ended"),
+    [
+        (signal.SIGINT, (130, "", "abut: error: interrupted\n")),
+        (signal.SIGTERM, (143, "", "abut: error: ended by SIGTERM\n")),
+    ],
+)
+def test_signals_end_the_workers_too(
+    neighbours: tuple[Path, Path], tmp_path: Path, number: signal.Signals, ended: tuple[int, str, str]
+) -> None:
+    """Ctrl-C goes to all processes of the group, SIGTERM of Docker and Kubernetes to the first alone."""
     archive = tmp_path / "a"
     process = start("ingest", *neighbours, "--archive", archive, "--workers", "2")
     wait_until(lambda: objects(archive) > 0, process)
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     output, errors = process.communicate(timeout=PATIENCE)
 
-    assert (process.returncode, output, errors) == (130, "", "abut: error: interrupted\n")
+    assert (process.returncode, output, errors) == ended
     deadline = time.monotonic() + PATIENCE
     while living(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert_only_complete_products(archive)
+
+
+def test_sigterm_during_an_ingest_leaves_nothing_visible_and_the_next_run_goes_on(
+    neighbours: tuple[Path, Path], tmp_path: Path
+) -> None:
+    archive, safe = tmp_path / "a", neighbours[0]
+    process = start("ingest", safe, "--archive", archive)
+    wait_until(lambda: len(progress(archive)) >= 1, process)
+    process.terminate()
+    output, errors = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, output, errors) == (143, "", "abut: error: ended by SIGTERM\n")
+    assert open_archive(archive).product_ids() == []
+    assert_only_complete_products(archive)
+    assert len(progress(archive)) >= 1
+    assert run(["ingest", str(safe), "--archive", str(archive)]) == 0
+    complete(archive, safe.stem)
 
 
 def living(group: int) -> list[int]:
