@@ -14,8 +14,8 @@ from abut.messages import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
-_REFUSED: Final = re.compile(r"non-2xx status code: 40[13]\b")
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>|\(code: (\w+)\)")
+_REFUSED: Final = re.compile(r"non-2xx status code: 40[13]\b|\(code: AccessDenied\)")
 _HINTS: Final = {
     "<Code>NoSuchBucket</Code>": "there is no such bucket",
     "<Code>InvalidBucketName</Code>": "this is no name of a bucket",
@@ -48,7 +48,7 @@ def explained(url: str) -> Iterator[None]:
     except (BaseError, FileNotFoundError) as error:
         if is_denied(error):
             code = _CODE.search(str(error))
-            reason = f" ({code[1]})" if code else ""
+            reason = f" ({code[1] or code[2]})" if code else ""
             raise UnsupportedStoreError(
                 f"{url}: access is denied{reason}; look at the credentials and at what they permit (reading needs "
                 "GetObject and ListBucket, writing PutObject and DeleteObject too)"

@@ -73,7 +73,9 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     """What is to happen; the first that fits does."""
     asked: Counter[str] = field(default_factory=Counter)
-    """Requests by method."""
+    """Requests by what they ask for: ``GET``, ``HEAD``, ``PUT``, ``DELETE``, ``LIST``; a delete of many is one."""
+    moved: Counter[str] = field(default_factory=Counter)
+    """Bytes of bodies by the same: of requests, and for GET, HEAD and LIST of answers."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Held while a fault is chosen."""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -86,10 +88,16 @@ class Proxy:
             self.faults.append(fault)
         return fault
 
+    def count(self, method: str, path: str, sent: int, answered: int) -> None:
+        """Count a request that was passed on."""
+        verb = "LIST" if method == "GET" and "list-type=" in path else "DELETE" if "?delete" in path else method
+        with self.lock:
+            self.asked[verb] += 1
+            self.moved[verb] += answered if verb in ("GET", "HEAD", "LIST") else sent
+
     def next_fault(self, method: str, path: str) -> Kind | None:
         """Return what is to happen to a request that has come."""
         with self.lock:
-            self.asked[method] += 1
             for fault in self.faults:
                 if fault.done < fault.times and fault.method == method and re.search(fault.path, path):
                     fault.seen += 1
@@ -124,6 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.endheaders(body or None)
             answer = upstream.getresponse()
             data = answer.read()
+        self.proxy.count(self.command, self.path, len(body), len(data))
         if kind == "lost answer":
             self._reset()
         elif kind == "closed answer":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, override
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, override
 
 import obstore
 import pytest
@@ -164,6 +165,16 @@ def _url(server: ThreadingHTTPServer) -> str:
     return f"http://127.0.0.1:{server.server_port}"
 
 
+IDENTITIES: Final = {
+    "tester": ("Admin", "Read", "Write", "List", "Tagging"),
+    "writer": ("Read:abut", "Write:abut", "List:abut"),
+    "reader": ("Read:abut", "List:abut"),
+    "blind": ("Read:abut",),
+    "stranger": ("Read:another", "List:another"),
+}
+"""Who may do what on the S3 server, by access key id; the secret of all is one."""
+
+
 @dataclass(frozen=True, slots=True)
 class S3Server:
     """A SeaweedFS that listens on loopback, with one bucket."""
@@ -226,7 +237,17 @@ def _start(weed: str, folder: Path) -> tuple[S3Server, subprocess.Popen[bytes]]:
     names = [f"{role}.port{suffix}" for role in roles for suffix in ("", ".grpc")]
     ports = dict(zip(names, _free_ports(len(names)), strict=True))
     server = S3Server(f"http://127.0.0.1:{ports['s3.port']}")
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": name, "secretKey": server.secret}],
+            "actions": list(actions),
+        }
+        for name, actions in IDENTITIES.items()
+    ]
+    (folder / "identities.json").write_text(json.dumps({"identities": identities}))
     options = {
+        "s3.config": folder / "identities.json",
         "dir": folder,
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",

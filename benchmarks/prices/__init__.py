@@ -1,0 +1,1 @@
+"""What an archive costs on S3: requests and bytes, counted."""
