@@ -56,12 +56,11 @@ def decode_block(data: bytes, pixels: int, profile: str = "default") -> NDArray[
         If the bytes are not an encoded block of this size.
     """
     try:
-        flat = np.frombuffer(_pcodec().decode(data) if _is_dense(profile) else _BLOSC.decode(data), DTYPE)
-        block = flat.reshape(pixels, pixels)
+        with meter.decoding("block"):
+            flat = np.frombuffer(_pcodec().decode(data) if _is_dense(profile) else _BLOSC.decode(data), DTYPE)
+            return flat.reshape(pixels, pixels)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"not a block of {pixels} x {pixels} pixels: {error}") from error
-    meter.decoded("block")
-    return block
 
 
 def decode_mask(data: bytes, pixels: int) -> NDArray[np.uint8]:
@@ -73,11 +72,10 @@ def decode_mask(data: bytes, pixels: int) -> NDArray[np.uint8]:
         If the bytes are not an encoded chunk of this size.
     """
     try:
-        mask = np.frombuffer(_BLOSC.decode(data), np.uint8).reshape(pixels, pixels)
+        with meter.decoding("mask"):
+            return np.frombuffer(_BLOSC.decode(data), np.uint8).reshape(pixels, pixels)
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"not a mask of {pixels} x {pixels} pixels: {error}") from error
-    meter.decoded("mask")
-    return mask
 
 
 def zarr_codecs(profile: str = "default") -> dict[str, Any]:

@@ -14,6 +14,7 @@ EXTRAS: Final = {
     **dict.fromkeys(("affine", "dask", "defusedxml", "distributed", "rasterio"), "ingest"),
     **dict.fromkeys(("h5netcdf", "h5py", "odc"), "cubes"),
     "pcodec": "dense",
+    "opentelemetry": "traces",
     **dict.fromkeys(("pystac_client", "requests", "rustac"), "client"),
     **dict.fromkeys(("psycopg", "psycopg_pool", "pypgstac", "stac_fastapi.pgstac"), "pgstac"),
     **dict.fromkeys(("anyio", "cql2", "fastapi", "httpx", "jwt", "orjson", "pydantic"), "services"),

@@ -25,17 +25,23 @@ class Meter(Protocol):
     def requested(self, verb: Verb, outcome: Outcome, seconds: float, read: int, written: int) -> None:
         """Hear of a request to a store: how long it took, and bytes read and written."""
 
-    def decoded(self, kind: str) -> None:
-        """Hear of an object that was decoded: ``block`` or ``mask``."""
+    def decoded(self, kind: str, seconds: float) -> None:
+        """Hear of an object that was decoded, ``block`` or ``mask``, and how long it took."""
 
 
-_meter: Meter | None = None
+_meters: tuple[Meter, ...] = ()
 
 
-def listen(meter: Meter | None) -> None:
-    """Let somebody listen to all that this process asks from now on, in place of who did so before; None: nobody."""
-    global _meter  # noqa: PLW0603 - one for a process
-    _meter = meter
+def listen(meter: Meter) -> None:
+    """Let somebody listen to all that this process asks from now on, beside who does so already."""
+    global _meters  # noqa: PLW0603 - one for a process
+    _meters = (*_meters, meter)
+
+
+def leave(meter: Meter) -> None:
+    """Let somebody listen no more."""
+    global _meters  # noqa: PLW0603 - as above
+    _meters = tuple(one for one in _meters if one is not meter)
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class Request:
 def request(verb: Verb, written: int = 0) -> Iterator[Request]:
     """Tell of a request to a store when it is over; FileNotFoundError is told as ``missing``."""
     made = Request(written=written)
-    if _meter is None:
+    if not _meters:
         yield made
         return
     started = time.perf_counter()
@@ -67,12 +73,19 @@ def request(verb: Verb, written: int = 0) -> Iterator[Request]:
         made.outcome = "error"
         raise
     finally:
-        meter = _meter
-        if meter is not None:
-            meter.requested(verb, made.outcome, time.perf_counter() - started, made.read, made.written)
+        seconds = time.perf_counter() - started
+        for meter in _meters:
+            meter.requested(verb, made.outcome, seconds, made.read, made.written)
 
 
-def decoded(kind: str) -> None:
-    """Tell of an object that was decoded."""
-    if _meter is not None:
-        _meter.decoded(kind)
+@contextmanager
+def decoding(kind: str) -> Iterator[None]:
+    """Tell of an object that is decoded in the block, unless that fails."""
+    if not _meters:
+        yield
+        return
+    started = time.perf_counter()
+    yield
+    seconds = time.perf_counter() - started
+    for meter in _meters:
+        meter.decoded(kind, seconds)

@@ -21,12 +21,17 @@ from services.stac.urls import base_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fastapi.telemetry import TelemetryConfig
     from starlette.responses import Response
 
     from services.settings import Settings
 
 LONGEST_URL: Final = 16_384
 """Characters of the longest URL."""
+
+UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""What FastAPI tells of requests by itself: nothing, as `services.tracing` and `services.metrics` do, without what
+exceptions say."""
 
 _ASKED: Final = ("Authorization", "Content-Type", "If-None-Match", HEADER)
 _TOLD: Final = (*EXPOSED, "Abut-Products", "Retry-After")
@@ -73,6 +78,7 @@ def create_api(
         lifespan=lifespan,
         dependencies=[Depends(check)],
         redirect_slashes=False,
+        telemetry=UNTOLD,
     )
     app.state.parameters = {}  # see `services.stac.checks`
     app.state.place = place

@@ -38,6 +38,7 @@ from services.stac.transactions import transaction_extensions
 from services.tickets import Tickets, ticket_route
 from services.tiles.app import create_tiles_app
 from services.tiles.links import collection_links, tile_links
+from services.tracing import noted, traced
 from services.viewer.app import DIST, PAGE, files_app, load_viewer, wants_page
 from services.watching import watch_disks, watch_probes, watch_products
 from services.zarr import zarr_app
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 ZARR_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a product's group."""
 
-
 _PLACES: Final[tuple[tuple[PartName, str, str], ...]] = (
     ("stac", "/stac", "STAC API: search for products"),
     ("tiles", "/tiles", "Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS"),
@@ -70,6 +70,7 @@ _PLACES: Final[tuple[tuple[PartName, str, str], ...]] = (
 """What is mounted where: the part, its path, what it is."""
 
 _TITLES: Final = {path: title for _, path, title in _PLACES}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -114,12 +115,12 @@ def archive_parts(settings: Settings, archive: Archive | None = None) -> list[Pa
     return [make(settings, archive) for name, make in _MAKERS if name in settings.parts]
 
 
-def assemble(settings: Settings, mounted: Sequence[Part], archive: str) -> ASGIApp:
 def places(settings: Settings) -> list[tuple[str, str]]:
     """Return path and title of what `archive_parts` mounts."""
     return [(path, title) for part, path, title in _PLACES if part in settings.parts]
 
 
+def assemble(settings: Settings, mounted: Sequence[Part], archive: str) -> ASGIApp:
     """Return what `compose` does as it meets the world: it logs, and knows its proxies and its callers.
 
     Parameters
@@ -133,10 +134,10 @@ def places(settings: Settings) -> list[tuple[str, str]]:
     """
     tickets, access = _tickets(settings), access_of(settings)
     paths = ["/viewer", *(part.path for part in mounted)]
-    inner = _slashed(compose(settings, mounted, tickets), paths)
+    inner = _slashed(noted(compose(settings, mounted, tickets)), paths)
     if tickets is not None and access is not None:
         inner = guarded(inner, Guard(access, tickets, archive, settings.cors_origins, _free(settings)))
-    made = with_logs(behind(inner, Front(settings.trusted_proxies, settings.public_url)))
+    made = traced(with_logs(behind(inner, Front(settings.trusted_proxies, settings.public_url))), paths)
     return measured(made, [*paths, "/healthz", "/readyz", "/metrics"]) if settings.metrics else made
 
 

@@ -14,18 +14,23 @@ import re
 import secrets
 import sys
 import time
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, override
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
 from abut.hiding import hide
+from abut.messages import describe
+from services import traces
 from services.answers import problem
+from services.settings import InvalidSettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,12 +41,45 @@ _SANE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+=-]{0,127}", re.ASCII)
 _LONGEST: Final = 2048
 _REQUESTS: Final = logging.getLogger("abut.requests")
 _REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+_JOB: ContextVar[str] = ContextVar("job", default="")
 _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}
 
 
 def request_id() -> str:
     """Return the id of the request that is being answered, or nothing outside of one."""
     return _REQUEST_ID.get()
+
+
+def origin() -> dict[str, str]:
+    """Return what joins later work to the request that is being answered: its id, and its span if there is one."""
+    told = {"request_id": request_id(), "traceparent": traces.traceparent()}
+    return {name: value for name, value in told.items() if value}
+
+
+@contextmanager
+def within(request: str, job: str) -> Iterator[None]:
+    """Log what is done in the block with the ids of a job and of the request that asked for it."""
+    tokens = _REQUEST_ID.set(request), _JOB.set(job)
+    try:
+        yield
+    finally:
+        _REQUEST_ID.reset(tokens[0])
+        _JOB.reset(tokens[1])
+
+
+@cache
+def configure_worker() -> None:
+    """Set up logs and traces of a worker of Dask, which has the environment of a service and not its settings.
+
+    Dask's own logs stay as they are unless ABUT_LOG_FORMAT says ``json``.
+    """
+    level = os.environ.get("ABUT_LOG_LEVEL", "INFO").upper()
+    if os.environ.get("ABUT_LOG_FORMAT") == "json" and level in logging.getLevelNamesMapping():
+        configure_logging(level, "json")
+    try:
+        traces.begin()
+    except (InvalidSettingError, ModuleNotFoundError) as error:
+        logging.getLogger("abut.services").warning("no traces: %s", describe(error))
 
 
 def configure_logging(
@@ -93,6 +131,10 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id():
             line["request_id"] = request_id()
+        if _JOB.get():
+            line["job"] = _JOB.get()
+        if trace := traces.trace_id():
+            line["trace_id"] = trace
         line |= fields or {}
         if record.exc_info:
             line["traceback"] = hide(self.formatException(record.exc_info), self._secrets)

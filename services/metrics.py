@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable by which prometheus_client knows the folder that several processes share."""
 
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that are told apart."""
+
+_LOOKING: Final = 6.0
+"""Seconds after which an answer goes without what takes longer to be looked at; scrapes have 10."""
 _LOG: Final = logging.getLogger("abut.services")
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120, 600)
 
 
@@ -156,7 +160,7 @@ class _Listener:
         if written and outcome == "ok":
             self.to.store_bytes.labels("written").inc(written)
 
-    def decoded(self, kind: str) -> None:
+    def decoded(self, kind: str, seconds: float) -> None:  # noqa: ARG002 - traces tell it
         self.to.decoded.labels(kind).inc()
 
 
@@ -177,7 +181,7 @@ def measured(app: ASGIApp, parts: Sequence[str]) -> ASGIApp:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        part, status, sent = _part_of(scope["path"], names), 0, 0
+        part, status, sent = part_of(scope["path"], names), 0, 0
 
         async def sending(message: Message) -> None:
             nonlocal status, sent
@@ -190,7 +194,7 @@ def measured(app: ASGIApp, parts: Sequence[str]) -> ASGIApp:
         try:
             await app(scope, receive, sending)
         finally:
-            method = scope["method"] if scope["method"] in _METHODS else "other"
+            method = scope["method"] if scope["method"] in METHODS else "other"
             counted.under_way.labels(part).dec()
             counted.requests.labels(part, method, str(status or 499)).inc()
             counted.seconds.labels(part).observe(time.perf_counter() - started)
@@ -199,7 +203,8 @@ def measured(app: ASGIApp, parts: Sequence[str]) -> ASGIApp:
     return measuring
 
 
-def _part_of(path: str, names: Sequence[str]) -> str:
+def part_of(path: str, names: Sequence[str]) -> str:
+    """Return the part that answers at a path: one of `names`, the longest first, without its slash, or ``other``."""
     found = next((name for name in names if path == name or path.startswith(f"{name}/")), None)
     return found.strip("/") if found else "other"
 
@@ -220,7 +225,9 @@ def metrics_route(token: str | None, refreshes: Sequence[Refresh]) -> Route:
     async def answer(request: Request) -> Response:
         if token is not None and not _knows(request, token):
             return problem(401, "metrics need a token", {"www-authenticate": "Bearer"})
-        await asyncio.gather(*map(_refreshed, refreshes))
+        looking = [asyncio.ensure_future(_refreshed(refresh)) for refresh in refreshes]
+        for late in (await asyncio.wait(looking, timeout=_LOOKING))[1] if looking else ():
+            late.cancel()  # not waited for: a connection that is silent may take long to be given up
         registry = REGISTRY
         if FOLDER in os.environ:
             _forget_dead(Path(os.environ[FOLDER]))

@@ -19,14 +19,15 @@ from pydantic import SecretStr
 from uvicorn.supervisors import Multiprocess
 
 from abut.errors import AbutError
+from services import traces
 from services.app import create_app
-from services.logs import configure_logging
 from services.backends import require_catalogue, uses_catalogue
+from services.logs import configure_logging
 from services.metrics import shared_by_workers
 from services.scratch import private
 from services.settings import secrets_of
-
 from services.waiting import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.process import BaseProcess
@@ -86,14 +87,15 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None], *
         The socket; it is closed at the end.
     begin : callable
         Called as soon as signals are heeded, to tell the world.
-
     checked : bool
         Whether archive and catalogue have been opened and found right; else that is done when they answer.
+
     Returns
     -------
     bool
         Whether the application could be started.
     """
+    traces.require()
     with shared_by_workers(settings.workers), _shared_snapshots(_with_ticket_key(settings)) as shared:
         return _serve(shared, listening, begin, checked=checked)
 
@@ -133,6 +135,7 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None], 
 def served_app(settings: Settings, *, checked: bool) -> ASGIApp:
     """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
     configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
+    traces.begin()
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="abut-parent", daemon=True).start()

@@ -202,11 +202,12 @@ def test_a_store_that_fails_is_told_of_with_bytes_only_of_what_was_done(tmp_path
             assert seconds >= 0
             heard.append((verb, outcome, read, written))
 
-        def decoded(self, kind: str) -> None:
-            raise AssertionError(kind)
+        def decoded(self, kind: str, seconds: float) -> None:
+            raise AssertionError(kind, seconds)
 
     store = open_store(tmp_path)
-    meter.listen(Hearing())
+    hearing = Hearing()
+    meter.listen(hearing)
     try:
         store.put_new("a", b"12345")
         store.put_new("a", b"123")
@@ -215,7 +216,7 @@ def test_a_store_that_fails_is_told_of_with_bytes_only_of_what_was_done(tmp_path
         assert [entry.key for entry in store.entries("")] == ["a"]
         store.delete(["a"])
     finally:
-        meter.listen(None)
+        meter.leave(hearing)
     store.put_new("c", b"not heard")
     assert heard[:4] == [("put", "ok", 0, 5), ("put", "refused", 0, 3), ("get", "ok", 5, 0), ("get", "missing", 0, 0)]
     assert {verb for verb, *_ in heard[4:-1]} == {"list"}

@@ -64,6 +64,8 @@ class Ask(TypedDict, total=False):
     """How their steps become one, see `services.cubes.derived.METHODS`."""
     options: Mapping[str, Any]
     """Keywords of `abut.asked.Options` that JSON can hold."""
+    origin: Mapping[str, str]
+    """Of which request it comes: ``request_id``, and ``traceparent`` where there are traces; for the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from services.cubes.inputs import CubeInputs, plain_inputs
 from services.cubes.jobs import new_job, utc_now
 from services.cubes.landing import REL, link
 from services.cubes.status import status_info
+from services.logs import origin
 from services.stac.render import json_answer
 from services.stac.urls import base_url
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from services.cubes.execution import Stop
     from services.cubes.inputs import Format, Single
+    from services.cubes.jobs import Ask
 
 _ASYNC = "respond-async"
 
@@ -173,7 +175,7 @@ async def _as_job(
 ) -> Response:
     user = await context.users.name(request)
     await context.workshop.run(request, user, partial(_require_total, context, cubes))
-    asks = {name: single.ask for name, single in cubes.items()}
+    asks: dict[str, Ask] = {name: {**single.ask, "origin": origin()} for name, single in cubes.items()}
     job, parts = new_job(user, plain, asks, utc_now())
     await aside(partial(jobs.store.create, job, parts, per_user=context.settings.cube_jobs_per_user))
     jobs.runner.wake()

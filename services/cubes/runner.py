@@ -14,6 +14,7 @@ from services.cubes.jobs import JobStoreError, utc_now
 from services.cubes.results import key_of, open_results, remove, remove_others
 from services.cubes.retention import sweep
 from services.cubes.worker import Outcome, Task, run
+from services.logs import within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,6 +161,7 @@ class Runner:
             ask=claim.part.ask,
             token=claim.token,
             topic=self._topic,
+            job=claim.part.job,
         )
         future = self._client.submit(run, task, key=f"abut-cube-{claim.token}", pure=False, retries=0)
         future.add_done_callback(lambda _: self._bell.set())
@@ -186,6 +188,11 @@ class Runner:
         )
 
     def _settle(self, active: _Active) -> None:
+        part = active.claim.part
+        with within(part.ask.get("origin", {}).get("request_id", ""), part.job):
+            self._settled(active)
+
+    def _settled(self, active: _Active) -> None:
         jobs, claim, future = self._jobs, active.claim, active.future
         if future.status in _GONE:
             if not active.lost:  # nobody here wanted that: the scheduler is gone

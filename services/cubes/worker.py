@@ -14,6 +14,8 @@ from abut.lattice import Zone
 from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
 from services.cubes.derived import derived_of
 from services.cubes.results import open_results, remove, zarr_store
+from services.logs import configure_worker, within
+from services.traces import mark_failed, span, tallied
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,6 +46,8 @@ class Task:
     """Names the try when progress is told."""
     topic: str
     """Topic of Dask that progress is told under."""
+    job: str = ""
+    """Id of the job, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +81,15 @@ def run(task: Task) -> Outcome:
             told = time.monotonic()
             worker.log_event(task.topic, (task.token, 100 * count // total))
 
-    outcome = attempt(task, done)
-    if outcome.problem is not None:
-        remove(open_results(task.results), task.key)
+    configure_worker()
+    origin = task.ask.get("origin", {})
+    with within(origin.get("request_id", ""), task.job), span("job part", headers=origin, abut_job=task.job) as made:
+        with tallied(made):
+            outcome = attempt(task, done)
+        if outcome.problem is not None:
+            mark_failed(made)
+            _log.info("part %s: %s", task.key, outcome.problem)
+            remove(open_results(task.results), task.key)
     return outcome
 
 

@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from abut import __version__
+from services.api import UNTOLD
 from services.cors import EXPOSED
 from services.logs import HEADER
 from services.stac import extensions, models
@@ -73,6 +74,7 @@ def create_stac_app(
         lifespan=running,
         dependencies=[Depends(check)],
         redirect_slashes=False,
+        telemetry=UNTOLD,
     )
     app.state.parameters = {}  # see `services.stac.checks`
     Api(

@@ -13,6 +13,7 @@ import orjson
 
 from services.stac.auth import SCOPES, InvalidTokenError, UnavailableError
 from services.stac.keys import ALGORITHMS, Key, keys_of
+from services.traces import span
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _LARGEST: Final = 1_000_000
@@ -146,12 +147,13 @@ class OidcAccess:
 
 async def _document(client: httpx.AsyncClient, url: str) -> dict[str, Any]:
     read = bytearray()
-    async with client.stream("GET", url) as answer:
-        answer.raise_for_status()
-        async for part in answer.aiter_bytes():
-            read += part
-            if len(read) > _LARGEST:
-                raise ValueError(f"{url} is larger than {_LARGEST} bytes")
+    with span("provider get", kind="client", url_full=url):
+        async with client.stream("GET", url) as answer:
+            answer.raise_for_status()
+            async for part in answer.aiter_bytes():
+                read += part
+                if len(read) > _LARGEST:
+                    raise ValueError(f"{url} is larger than {_LARGEST} bytes")
     document = orjson.loads(read)
     if not isinstance(document, dict):
         raise TypeError(f"{url} is no JSON object")

@@ -29,6 +29,7 @@ from catalog.search import MATCHED_CAP, Page
 from catalog.text import decode, encode
 from catalog.totals import extent_of_all
 from services.stac.backend import Listed
+from services.traces import span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -48,8 +49,11 @@ WRITERS: Final = 2
 PATIENCE: Final = 20.0
 """Seconds that a request waits for a connection."""
 
-LONGEST: Final = 60.0
+LONGEST: Final = 30.0
 """Seconds after which the database gives up a statement that reads."""
+
+_GRACE: Final = 5.0
+"""Seconds more, after which a database that does not even say that it gave up counts as gone."""
 
 TOGETHER: Final = 250
 """Items whose documents are read at once."""
@@ -268,12 +272,19 @@ class PgstacBackend:
 
     async def _fetch(self, statement: str, values: Sequence[Any]) -> list[Any]:
         """Return the rows of a statement that reads; tried again where the database took it back or went away."""
+        with span("database read", kind="client", db_system_name="postgresql"):
+            return await self._fetched(statement, values)
+
+    async def _fetched(self, statement: str, values: Sequence[Any]) -> list[Any]:
         for tries_left in reversed(range(_TRIES)):
             try:
                 async with self._app.state.readpool.acquire(timeout=self.patience) as connection:
-                    return cast(
-                        "list[Any]", await connection.fetch(statement, *values, timeout=self.longest + PATIENCE)
-                    )
+                    try:
+                        found = await connection.fetch(statement, *values, timeout=self.longest + _GRACE)
+                    except TimeoutError:
+                        connection.terminate()  # or the pool would wait for its last words
+                        raise
+                    return cast("list[Any]", found)
             except TimeoutError as error:
                 raise ConnectionError("the database did not answer in time, or had no connection free") from error
             except asyncpg.QueryCanceledError as error:
@@ -297,7 +308,8 @@ class PgstacBackend:
                 self._writers.append(catalogue)
 
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._limit)
+            with span("database write", kind="client", db_system_name="postgresql"):
+                return await anyio.to_thread.run_sync(work, limiter=self._limit)
         except CatalogueError as error:
             raise ConnectionError(str(error)) from error
 

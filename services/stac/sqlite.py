@@ -17,6 +17,7 @@ from catalog.functions import Reader, reader
 from catalog.listing import collections, listing, stored_item
 from catalog.schema import connect, connect_reader, snapshot, transaction
 from services.stac.backend import Listed
+from services.traces import span
 
 if TYPE_CHECKING:
     import sqlite3
@@ -186,13 +187,15 @@ class SqliteBackend:
         with anyio.fail_after(self.patience):
             await self._reading.acquire_on_behalf_of(turn)
         try:
-            return await anyio.to_thread.run_sync(run)
+            with span("database read", kind="client", db_system_name="sqlite"):
+                return await anyio.to_thread.run_sync(run)
         finally:
             self._reading.release_on_behalf_of(turn)
 
     async def _write[Result](self, work: Callable[[sqlite3.Connection], Result]) -> Result:
         """Write in a thread, one at a time; what has begun is finished, even if the client has gone."""
-        return await anyio.to_thread.run_sync(lambda: work(self._writer[0]), limiter=self._writing)
+        with span("database write", kind="client", db_system_name="sqlite"):
+            return await anyio.to_thread.run_sync(lambda: work(self._writer[0]), limiter=self._writing)
 
 
 def _in_transaction[Result](work: Callable[[sqlite3.Connection], Result]) -> Callable[[sqlite3.Connection], Result]:
