@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from catalog.extensions import MAP_RELATIONS, WEB_MAP_LINKS
+from catalog.extensions import MAP_RELATIONS, STORAGE, WEB_MAP_LINKS
 from catalog.places import GENERATED, generated_links, served
+from catalog.storage import NAME, REFS, SCHEMES
 from catalog.text import decode, encode
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ _EXTENSIONS: Final = re.compile(
     rb'\{"type":"Feature","stac_version":"[^"\\]*","stac_extensions":\[((?:"[^"\\]*"(?:,"[^"\\]*")*)?)\]'
 )
 """How items of pystac start: the first array is that of the extensions."""
+_PROPERTIES: Final = re.compile(
+    _EXTENSIONS.pattern
+    + rb',"id":"[^"\\\\]*","geometry":\{"type":"[A-Za-z]+","coordinates":[][0-9.,eE+-]*\},'
+    + rb'"bbox":\[[0-9.,eE+-]*\],"properties":\{'
+)
+"""How they go on."""
+_ASSET_MARK: Final = b'"href":"' + _PRODUCTS_MARK
+_ASSET_IN_STORAGE: Final = encode({REFS: [NAME]})[1:-1] + b"," + _ASSET_MARK
+_STORED: Final = encode(STORAGE)
+_STORAGE: Final = b'"storage:'
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]+")
 
 
@@ -90,11 +101,16 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
         return encode(served(decode(text), places))
     here = _here(places, collection)
     before, own, after, _ = text.split(b"\0")
-    if here.has_maps(store):
-        declared = _declaring(before)
+    for extension in here.extensions(store):
+        declared = _declaring(before, extension)
         if declared is None:
             return encode(served(decode(stored(text)), places))
         before = declared
+    if store and here.storage:
+        told = _telling(before, here.storage) if _STORAGE not in text else None
+        if told is None:
+            return encode(served(decode(stored(text)), places))
+        before, after = told, after.replace(_ASSET_MARK, _ASSET_IN_STORAGE)
     before, after = before.replace(_PRODUCTS_MARK, here.products), after.replace(_PRODUCTS_MARK, here.products)
     own = own.replace(_ITEMS_MARK, here.items).replace(_PRODUCTS_MARK, here.products)
     links = here.links(name, store)
@@ -104,7 +120,7 @@ def answer(text: bytes, collection: str, name: str, store: str | None, places: P
 class _Here:
     """What all items of a collection have in common for one client."""
 
-    __slots__ = ("_after_self", "_further", "_maps", "_self", "items", "products")
+    __slots__ = ("_after_self", "_further", "_maps", "_self", "items", "products", "storage")
 
     def __init__(self, places: Places, collection: str) -> None:
         self.products = encode(f"{places.products}/")[1:-1]
@@ -115,13 +131,16 @@ class _Here:
         self._further = [
             (link.needs_store, b"," + encode(link.of(quote(collection), _ITEMS, _PRODUCTS))) for link in places.links
         ]
+        self.storage = encode({SCHEMES: {NAME: dict(places.storage)}})[1:-1] if places.storage else b""
         self._maps = [link.needs_store for link in places.links if link.rel in MAP_RELATIONS]
 
     def links(self, name: str, _store: str | None) -> bytes:
         return self._self + name.encode() + self._after_self
 
-    def has_maps(self, store: str | None) -> bool:
-        return any(store or not needs_store for needs_store in self._maps)
+    def extensions(self, store: str | None) -> list[bytes]:
+        """Return the extensions that items declare because of what they get here, in the order of `served`."""
+        maps = any(store or not needs_store for needs_store in self._maps)
+        return [*([_STORED] if store and self.storage else []), *([_MAPS] if maps else [])]
 
     def further(self, name: str, store: str | None) -> bytes:
         quoted_store = quote(store or "").encode()
@@ -132,15 +151,25 @@ class _Here:
         )
 
 
-def _declaring(before: bytes) -> bytes | None:
-    """Return the start of an item that declares the extension of links to maps; None if it starts in another way."""
+def _declaring(before: bytes, extension: bytes) -> bytes | None:
+    """Return the start of an item that declares an extension; None if it starts in another way."""
     found = _EXTENSIONS.match(before)
     if found is None:
         return None
-    if _MAPS in found[1]:
+    if extension in found[1]:
         return before
     end = found.end(1)
-    return b"".join((before[:end], b"," if found[1] else b"", _MAPS, before[end:]))
+    return b"".join((before[:end], b"," if found[1] else b"", extension, before[end:]))
+
+
+def _telling(before: bytes, storage: bytes) -> bytes | None:
+    """Return the start of an item that says how the bucket of its assets is reached; None if it starts otherwise."""
+    found = _PROPERTIES.match(before)
+    if found is None:
+        return None
+    end = found.end()
+    rest = before[end:].replace(_ASSET_MARK, _ASSET_IN_STORAGE)
+    return b"".join((before[:end], storage, b"" if rest.startswith(b"}") else b",", rest))
 
 
 _PLAIN_NAME: Final = "name"

@@ -13,9 +13,12 @@ from urllib.parse import quote
 from catalog.extensions import MAP_RELATIONS, WEB_MAP_LINKS
 from catalog.hrefs import below, with_hrefs
 from catalog.item import COLLECTION_ID
+from catalog.storage import stored_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from catalog.storage import Scheme
 
 GENERATED: Final = frozenset({"self", "root", "parent", "collection", "items"})
 """Relations whose links are made anew for each answer."""
@@ -65,6 +68,8 @@ class Places:
     """Further links of each item."""
     collection_links: tuple[ItemLink, ...] = ()
     """Further links of the archive's collection."""
+    storage: Scheme = ()
+    """How the bucket of `products` is reached, if it is one."""
 
     def collection(self, collection: str) -> str:
         """Return the URL of a collection."""
@@ -99,6 +104,7 @@ def served(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
     own = [link for link in made["links"] if link["rel"] not in GENERATED]
     further = further_links(made, places)
     made["links"] = generated_links(collection, name, places) + own + further
+    made = stored_in(made, places.storage, item.get("assets", {}))
     declare(made, further)
     return made
 

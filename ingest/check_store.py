@@ -18,6 +18,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
+from abut.endpoint import endpoint, region
 from abut.errors import AbutError, UnsupportedStoreError
 from abut.files import LOCKS
 from abut.messages import describe
@@ -41,7 +42,6 @@ _SKEW: Final = 60.0
 """Seconds by which clocks may differ; S3 itself refuses requests at 15 minutes."""
 _SCARCE: Final = 0.05
 """Share of a file system that has to be free."""
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _TLS_SECONDS: Final = 10.0
 
 
@@ -115,9 +115,7 @@ def _connection(store: Store) -> Iterator[Probe]:
 def _endpoint(store: Store) -> str | None:
     if not isinstance(store.backend, S3Store):
         return None
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    named = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
-    return named or f"https://s3.{region}.amazonaws.com"
+    return endpoint() or f"https://s3.{region() or 'us-east-1'}.amazonaws.com"
 
 
 def tls_version(host: str, port: int) -> str:

@@ -18,7 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from abut import __version__
+from abut.endpoint import endpoint, region
 from catalog.places import ItemLink, Places
+from catalog.storage import scheme_of
 from services.access import FREE, Guard, guarded
 from services.answers import problem
 from services.backends import access_of, backend_of, served_archive
@@ -206,7 +208,7 @@ def _metrics(settings: Settings, mounted: Sequence[Part], probes: Mapping[str, P
 
 def zarr_part(settings: Settings, archive: Archive) -> Part:
     """Return the archive's objects as a part."""
-    signer = signer_of(archive.store, settings.presign_seconds, settings.presign_endpoint)
+    signer = signer_of(archive.store, settings.presign_seconds, settings.store_endpoint)
     return Part(
         path="/zarr",
         title=_TITLES["/zarr"],
@@ -307,7 +309,9 @@ def places_of(base: str, settings: Settings) -> Places:
     store = ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group")
     links = (*(tile_links(base) if "tiles" in there else ()), *((store,) if "zarr" in there else ()))
     of_collection = collection_links(base) if "tiles" in there else ()
-    return Places(f"{base}/stac", settings.products_url or f"{base}/zarr/products", links, of_collection)
+    products = settings.products_url or f"{base}/zarr/products"
+    storage = scheme_of(products, endpoint=settings.store_endpoint or endpoint(), region=region())
+    return Places(f"{base}/stac", products, links, of_collection, storage)
 
 
 _MAKERS: Final[tuple[tuple[PartName, Callable[[Settings, Archive], Part]], ...]] = (

@@ -75,8 +75,8 @@ class Settings(BaseSettings):
     presign_seconds: int = Field(0, ge=0, le=604_800)
     """How long URLs of the store are good for to which whoever asks for a block is redirected; 0: this service sends
     blocks itself. Needs an archive on S3."""
-    presign_endpoint: str | None = None
-    """Endpoint of the store as clients reach it; default: the one that this service uses."""
+    store_endpoint: str | None = None
+    """Endpoint of an S3 store as clients reach it; default: the one that this service uses."""
     cors_origins: Listed[str] = ("*",)
     """Web sites whose pages may read answers."""
 
@@ -223,9 +223,9 @@ class Settings(BaseSettings):
             raise ValueError(f"ABUT_PRESIGN_SECONDS needs an archive on S3; {self.archive} has no URLs to sign")
         return self
 
-    @field_validator("presign_endpoint")
+    @field_validator("store_endpoint")
     @classmethod
-    def _check_presign_endpoint(cls, value: str | None) -> str | None:
+    def _check_store_endpoint(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", value):
             raise ValueError(f"{value!r} is not a URL such as https://s3.example.org")
         return value.rstrip("/") if value else None

@@ -15,6 +15,7 @@ from catalog.documents import answer, stored, template
 from catalog.extensions import WEB_MAP_LINKS
 from catalog.packing import SMALL_WINDOW, WINDOW, Dictionaries, shortened, unpack_document, unpack_properties
 from catalog.places import ItemLink, Places, served
+from catalog.storage import scheme_of
 from catalog.text import decode, encode
 from tests.catalog_scene import SCENE
 
@@ -28,11 +29,14 @@ MAPS = (
         "xyz", "https://h/{id}/{{z}}/{{x}}/{{y}}?r=1", "image/png", "É", (("render", "é"), ("a:b", "{id}")), stored=True
     ),
 )
+STORAGE_SCHEME = scheme_of("s3://bucket/products", endpoint="https://s3.example.org", region=None)
 PLACES = (
     Places("https://h/stac", "https://h/zarr/products"),
     Places("http://[::1]:8000/a%20b", "s3://bucket/archive/products", LINKS),
     Places('https://h/"quoted"/é\\', "file:///é", LINKS[:1]),
     Places("https://h/stac", "https://h/zarr/products", MAPS),
+    Places("https://h/stac", "s3://bucket/products", storage=STORAGE_SCHEME),
+    Places("https://h/stac", "s3://bucket/products", MAPS, storage=STORAGE_SCHEME),
 )
 
 MARKS = ["\x00", "\x01", "\x02", "\x1e", "\x1eP", "\x1eI", "\x1eL", r"\u001eP", r"\u001eL", '"\\u001eL"', "\\", '"']

@@ -9,6 +9,7 @@ from abut.errors import BadRequestError
 from catalog.item import COLLECTION_ID
 from catalog.places import GENERATED, further_links, undeclare
 from catalog.rows import row
+from catalog.storage import without_storage
 from catalog.versions import RELATIONS, family
 from services.stac.auth import REGISTER, require
 
@@ -78,6 +79,7 @@ def as_stored(item: Mapping[str, Any], places: Places) -> dict[str, Any]:
         if not (_made_here(link, places) or link["rel"] in told or (link["rel"], link["href"]) in further)
     ]
     undeclare(made, links)
+    without_storage(made, places.storage)
     return made
 
 
