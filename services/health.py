@@ -61,12 +61,15 @@ def store_probe(objects: Objects, url: str) -> Probe:
 
 async def reason(name: str, probe: Probe) -> str | None:
     """Return why something does not answer, for the log in full and for the world in short."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await probe()
-    except TimeoutError:
+    asked = asyncio.ensure_future(probe())
+    asked.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # looked at, however late
+    done, _ = await asyncio.wait({asked}, timeout=PATIENCE)
+    if not done:
+        asked.cancel()  # not waited for: a connection that is silent may take long to be given up
         _LOG.error("not ready: %s: no answer within %s seconds", name, PATIENCE)
         return f"no answer within {PATIENCE:g} seconds"
+    try:
+        asked.result()
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         _LOG.error("not ready: %s: %s", name, describe(error))
         return "does not answer; the log says why"

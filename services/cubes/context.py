@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from services.cubes.jobs import JobStoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from services.cubes.runner import Runner
     from services.cubes.users import Users
     from services.settings import Settings
+
+
+PATIENCE: Final = 30.0
+"""Seconds after which what should be short counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,18 @@ class Context:
 
 
 async def aside[T](work: Callable[..., T], *arguments: object) -> T:
-    """Do something short that would hold up the event loop, such as to ask the store of jobs, in a thread."""
-    return await asyncio.to_thread(work, *arguments)
+    """Do something short that would hold up the event loop, such as to ask the store of jobs, in a thread.
+
+    Raises
+    ------
+    JobStoreError
+        If it takes too long: a database that fell silent. The thread is left to itself.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await asyncio.to_thread(work, *arguments)
+    except TimeoutError as error:
+        raise JobStoreError(f"no answer within {PATIENCE:g} seconds") from error
 
 
 def has(request: Request, tag: str) -> bool:

@@ -29,6 +29,8 @@ SCHEMA: Final = "abut_jobs"
 _LOCK: Final = 0x4142544A
 """Key of the advisory lock of whoever changes something: the letters ABTJ."""
 _CONNECT_TIMEOUT: Final = 10
+_SILENT_MILLISECONDS: Final = 60_000
+"""After which a host that acknowledges nothing counts as gone."""
 _SETTINGS: Final = {
     "search_path": SCHEMA,
     "timezone": "UTC",
@@ -111,12 +113,18 @@ class PostgresDatabase:
         except (psycopg.OperationalError, psycopg.InterfaceError):
             current.close()
             self.connections[0] = current = _connected(self.url)
+            _prepare(self)  # a database that was lost may have been made anew
         return current
 
 
 def _connected(url: str) -> Connection:
     connection = psycopg.connect(
-        url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT, keepalives_idle=30, application_name="abut-jobs"
+        url,
+        autocommit=True,
+        connect_timeout=_CONNECT_TIMEOUT,
+        keepalives_idle=30,
+        tcp_user_timeout=_SILENT_MILLISECONDS,
+        application_name="abut-jobs",
     )
     for name, value in _SETTINGS.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    type Mode = Literal["pass", "swallow", "refuse"]
+type Mode = Literal["pass", "swallow", "refuse"]
+"""What a proxy does."""
 
 
 class Proxy:
@@ -82,8 +83,8 @@ class Proxy:
                     for key in list(looked_at.get_map().values()):
                         if key.fileobj not in wanted:
                             looked_at.unregister(key.fileobj)
-                    for one in wanted - {key.fileobj for key in looked_at.get_map().values()}:
-                        looked_at.register(one, selectors.EVENT_READ)
+                    for new in wanted - {key.fileobj for key in looked_at.get_map().values()}:
+                        looked_at.register(new, selectors.EVENT_READ)
                 for key, _ in looked_at.select(0.02):
                     one = key.fileobj
                     assert isinstance(one, socket.socket)
