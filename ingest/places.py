@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from abut.errors import InvalidSafeError
 from ingest.container import MANIFEST
 from ingest.job import find_safes
-from ingest.remote.address import Address, is_remote, parse_address
+from ingest.remote.address import Address, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ def find_places(places: Iterable[str | os.PathLike[str] | Address]) -> list[str 
     for place in places:
         if isinstance(place, Address):
             found.setdefault(place.url, place)
-        elif isinstance(place, str) and is_remote(place):
+        elif isinstance(place, str) and "://" in place:
             for address in _addresses_at(parse_address(place)):
                 found.setdefault(address.url, address)
         else:

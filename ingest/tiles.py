@@ -28,9 +28,11 @@ type Convert = Callable[[NDArray[Any], str], NDArray[Any]]
 type Key = tuple[bytes, int, int, str]
 
 CACHE_BYTES: Final = 32 << 20
-"""What the decoded tiles that are kept may take."""
+"""What the decoded tiles that are kept may take; one of a single value, as most are, takes next to nothing."""
 
-_cache: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+_OVERHEAD: Final = 512
+"""Bytes of an entry besides its pixels, rounded up: key, array and place in the dictionary."""
+
 _lock = threading.Lock()
 
 
@@ -96,15 +98,44 @@ def _known(key: Key | None) -> NDArray[Any] | None:
     if key is None:
         return None
     with _lock:
-        if key in _cache:
-            _cache.move_to_end(key)
-        return _cache.get(key)
+        return _kept.get(key)
 
 
 def _remember(key: Key | None, tile: NDArray[Any]) -> None:
-    if key is None:
-        return
-    with _lock:
-        _cache[key] = tile.copy()
-        while sum(entry.nbytes for entry in _cache.values()) > CACHE_BYTES:
-            _cache.popitem(last=False)
+    if key is not None:
+        with _lock:
+            _kept.add(key, tile)
+
+
+class _Kept:
+    """Decoded tiles, those used last; what they take is bounded."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes = limit, 0
+        self._tiles: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+
+    def get(self, key: Key) -> NDArray[Any] | None:
+        if key in self._tiles:
+            self._tiles.move_to_end(key)
+        return self._tiles.get(key)
+
+    def add(self, key: Key, tile: NDArray[Any]) -> None:
+        if key not in self._tiles:
+            self._tiles[key] = kept = _compact(tile)
+            self._bytes += _bytes(kept)
+        while self._bytes > self._limit:
+            self._bytes -= _bytes(self._tiles.popitem(last=False)[1])
+
+
+def _compact(tile: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy; of a tile of a single value, a view of that value."""
+    first = tile[:1, :1]
+    return np.broadcast_to(first.copy(), tile.shape) if (tile == first).all() else tile.copy()
+
+
+def _bytes(tile: NDArray[Any]) -> int:
+    """Memory of a tile that is kept."""
+    return _OVERHEAD + (tile.nbytes if any(tile.strides) else tile.itemsize)
+
+
+_kept = _Kept(CACHE_BYTES)

@@ -34,6 +34,8 @@ class Reply:
     """How many bytes off the ranges are that are given."""
     chunked: bool = False
     """Whether the answer comes without a length."""
+    hold: threading.Event | None = None
+    """What is waited for before anything is answered."""
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -92,6 +94,8 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply | None) -> None:
 
     if reply is None:
         return send(404)
+    if reply.hold is not None:
+        reply.hold.wait(60)
     if reply.failures:
         reply.failures -= 1
         return send(503, b"busy", Retry_After=0)

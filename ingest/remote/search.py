@@ -105,8 +105,10 @@ def _items(wanted: Wanted) -> Iterator[dict[str, Any]]:
                 if isinstance(item, dict):
                     yield item
     except APIError as error:
-        kind = SourceUnavailableError if (error.status_code or 500) >= 500 or error.status_code == 429 else SourceError
-        raise kind(f"{wanted.url}: the search is refused ({_line(error)})") from error
+        status = getattr(error, "status_code", None)  # none, if there was no answer
+        if status is None or status >= 500 or status == 429:
+            raise SourceUnavailableError(f"{wanted.url}: can't be reached, or is busy ({_line(error)})") from error
+        raise SourceError(f"{wanted.url}: refuses ({status}: {_line(error)})") from error
     except (requests.ConnectionError, requests.Timeout) as error:
         raise SourceUnavailableError(f"{wanted.url}: can't be reached ({_line(error)})") from error
     except (requests.RequestException, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
