@@ -265,7 +265,7 @@ class Store:
         self._require_more_than_reading()
         key = f".clock/{secrets.token_hex(8)}"
         with explained(self.url):
-            obstore.put(self.backend, key, b"?", use_multipart=False)
+            obstore.put(self.backend, key, b"", use_multipart=False)
             try:
                 return obstore.head(self.backend, key)["last_modified"]
             finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import selectors
 import socket
 import threading
 from typing import TYPE_CHECKING, Literal, Self
@@ -27,27 +26,29 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self._behind = ("127.0.0.1", port)
         self._mode: Mode = "pass"
-        self._pairs: dict[socket.socket, socket.socket] = {}
-        self._lock, self._ending = threading.Lock(), threading.Event()
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(256)
+        self._open: set[socket.socket] = set()
+        self._lock, self._passes = threading.Lock(), threading.Event()
+        self._passes.set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def become(self, mode: Mode) -> None:
         """Behave otherwise from now on; what is open stays open, but for ``refuse``, which ends it."""
-        with self._lock:
-            self._mode = mode
-            if mode == "refuse":
-                self._cut()
+        self._mode = mode
+        if mode == "swallow":
+            self._passes.clear()
+            return
+        if mode == "refuse":
+            self.cut()
+        self._passes.set()
 
     def cut(self) -> None:
         """End all connections."""
         with self._lock:
-            self._cut()
+            for one in self._open:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
 
     @contextlib.contextmanager
     def being(self, mode: Mode) -> Iterator[None]:
@@ -56,65 +57,45 @@ class Proxy:
         try:
             yield
         finally:
-            self.become("pass")
             self.cut()
+            self.become("pass")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        self._thread.join()
-        self.cut()
         self._listener.close()
-
-    def _cut(self) -> None:
-        for one in list(self._pairs):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        self._pairs.clear()
-
-    def _run(self) -> None:
-        with selectors.DefaultSelector() as looked_at:
-            while not self._ending.is_set():
-                with self._lock:
-                    wanted = {self._listener} | (set(self._pairs) if self._mode == "pass" else set())
-                    for key in list(looked_at.get_map().values()):
-                        if key.fileobj not in wanted:
-                            looked_at.unregister(key.fileobj)
-                    for new in wanted - {key.fileobj for key in looked_at.get_map().values()}:
-                        looked_at.register(new, selectors.EVENT_READ)
-                for key, _ in looked_at.select(0.02):
-                    one = key.fileobj
-                    assert isinstance(one, socket.socket)
-                    self._accept() if one is self._listener else self._relay(one)
+        self.become("refuse")
 
     def _accept(self) -> None:
-        accepted, _ = self._listener.accept()
-        if self._mode == "refuse":
-            accepted.close()
-            return
-        try:
-            other = socket.create_connection(self._behind, timeout=5)
-        except OSError:
-            accepted.close()
-            return
-        with self._lock:
-            self._pairs[accepted], self._pairs[other] = other, accepted
-
-    def _relay(self, one: socket.socket) -> None:
-        with self._lock:
-            other = self._pairs.get(one)
-            if other is None:
-                return
+        while True:
             try:
-                data = one.recv(1 << 18)
-                if data:
-                    other.sendall(data)
-                    return
+                accepted, _ = self._listener.accept()
             except OSError:
-                pass
-            for end in (one, other):
-                self._pairs.pop(end, None)
-                end.close()
+                return
+            if self._mode == "refuse":
+                accepted.close()
+                continue
+            try:
+                other = socket.create_connection(self._behind, timeout=5)
+            except OSError:
+                accepted.close()
+                continue
+            other.settimeout(None)
+            with self._lock:
+                self._open |= {accepted, other}
+            for ends in ((accepted, other), (other, accepted)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        """Pass on what comes, while that is to be done, until either end is closed."""
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                self._passes.wait()
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        with self._lock:
+            self._open.discard(source)
+        source.close()

@@ -173,11 +173,11 @@ def _database() -> Iterator[tuple[Cluster, Server]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def until(found: Callable[[], bool], seconds: float = SOON) -> None:
+def until(found: Callable[[], bool], seconds: float = SOON, told: Callable[[], object] | None = None) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + seconds
     while not found():
-        assert time.monotonic() < deadline, "it never came"
+        assert time.monotonic() < deadline, f"it never came{told and told()}"
         time.sleep(0.1)
 
 

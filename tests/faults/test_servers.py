@@ -77,7 +77,7 @@ def _served(stand: Rig, archive: Archive, tmp_path_factory: pytest.TempPathFacto
         until(lambda: 'abut_ready{what="catalogue"} 0.0' in httpx.get(f"{running.url}/metrics").text)
         assert not ready(running.url)["ready"]
         stand.database_proxy.become("pass")
-        until(lambda: ready(running.url)["ready"])
+        until(lambda: ready(running.url)["ready"], told=running.log)
         yield running
 
 
