@@ -59,6 +59,8 @@ _GRAMMAR: Final = re.compile(
     """,
     re.ASCII | re.VERBOSE,
 )
+_FOUND: Final = 302
+"""Status of redirects to the store: GDAL's Zarr driver (3.12) does not follow 307, which would mean the same here."""
 _TYPES: Final = {
     ".json": "application/json",
     ".xml": "application/xml",
@@ -214,7 +216,7 @@ async def _redirect(objects: Objects, address: Address, scope: Scope, send: Send
         return True
     url, seconds = await signer.url(address.key)
     fields = {"location": url, "cache-control": f"private, max-age={seconds // 2}", "referrer-policy": "no-referrer"}
-    await _send(send, 307, fields)
+    await _send(send, _FOUND, fields)
     return True
 
 
