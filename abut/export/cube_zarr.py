@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from abut.export.rasters import datasets, mapping_of, rasters_of, strips_of
+from abut.export.zarr_chunks import ChunkWriter
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS
 
 if TYPE_CHECKING:
@@ -67,18 +68,29 @@ def write_zarr(
             made: Any = partial(dataset.to_zarr, store, group=group, mode="a", zarr_format=3, consolidated=False)
             made(encoding=encoding, compute=not lazy, safe_chunks=not lazy)
             arrays: Any = zarr.open_group(store, path=group.strip("/"), mode="r+", zarr_format=3) if lazy else {}
-            for piece in pieces if lazy else ():
-                part = dataset[rasters].isel(piece).load(scheduler=scheduler)
-                for name in rasters:
-                    arrays[name][tuple(piece[str(dim)] for dim in part[name].dims)] = part[name].to_numpy()
-                del part
-                _give_back()
-                count += 1
-                done(count, total)
+            if lazy:
+                for _ in _written(dataset[rasters], arrays, pieces, scheduler):
+                    count += 1
+                    done(count, total)
             if not lazy:
                 count += len(pieces)
                 done(count, total)
         zarr.consolidate_metadata(store, zarr_format=3)
+
+
+def _written(
+    dataset: xr.Dataset, group: Any, pieces: Sequence[dict[str, slice]], scheduler: str | None
+) -> Iterator[None]:
+    """Read and write the pieces of a lazy group; yields after each."""
+    names = [str(name) for name in dataset.data_vars]
+    with ChunkWriter({name: group[name] for name in names}) as writer:
+        for piece in pieces:
+            part = dataset.isel(piece).load(scheduler=scheduler)
+            step, rows, columns = piece.values()
+            writer.add(step.start, rows, columns, {name: part[name].to_numpy()[0] for name in names})
+            del part
+            _give_back()
+            yield
 
 
 def _give_back() -> None:
