@@ -10,8 +10,8 @@ from obstore.exceptions import GenericError
 from abut.errors import CatalogueError, UnsupportedStoreError
 from services.cubes.jobs import JobStoreError
 
-_PLAIN: Final = "builder error"
-"""What obstore says where plain HTTP is not permitted."""
+_SETTLED: Final = re.compile(r"builder error|169\.254\.169\.254|NoSuchBucket|InvalidBucketName")
+"""What stores and obstore say where plain HTTP is not permitted, credentials are missing, or a bucket is."""
 _REFUSED: Final = re.compile(r"FATAL:(?!.*(starting up|shutting down|recovery|too many|connection slots|terminating))")
 """What PostgreSQL says to whom it knows but does not let in."""
 
@@ -26,7 +26,7 @@ def passes(error: BaseException) -> bool:
     """Whether an error may pass by itself: a server that can't be reached, or is busy with its own start."""
     cause = error.__cause__
     if isinstance(error, UnsupportedStoreError):
-        return isinstance(cause, GenericError) and not any(mark in str(cause) for mark in (_PLAIN, "169.254.169.254"))
+        return isinstance(cause, GenericError) and not _SETTLED.search(str(cause))
     if isinstance(error, CatalogueError | JobStoreError):
         return cause is not None and _is_of_a_connection(cause) and not _REFUSED.search(str(cause))
     return isinstance(error, ConnectionError | TimeoutError) or _is_of_a_connection(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -227,6 +228,39 @@ def test_restarts_under_load_lose_nothing_and_show_no_wrong_pixel(
         assert catalogue.ids() == set(archive.product_ids())
 
 
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_request_in_flight_at_sigterm_is_finished_unless_somebody_insists(
+    stand: Rig, archive: Archive, asked: list[Question], *, patient: bool
+) -> None:
+    """The store is silent meanwhile, so that the request is in flight for as long as the test likes."""
+    chunk = asked[1]
+    with serving(archive.store.url, "--part", "zarr") as running, ThreadPoolExecutor(1) as pool:
+        stand.s3_proxy.become("swallow")
+        try:
+            waiting = pool.submit(chunk.ask, running.url)
+            under_way = 'abut_http_requests_under_way{part="zarr"} 1.0'
+            until(lambda: under_way in httpx.get(f"{running.url}/metrics", timeout=20).text)
+            running.process.terminate()
+            until(lambda: not listens(running.url))
+            assert running.process.poll() is None
+            if not patient:
+                running.process.send_signal(signal.SIGINT)
+                assert running.process.wait(10) == 0
+        finally:
+            stand.s3_proxy.become("pass")
+        assert waiting.result()[:2] == ((200, chunk.answer) if patient else (0, b""))
+        assert running.process.wait(20) == 0
+
+
+def listens(url: str) -> bool:
+    """Whether new connections are taken."""
+    try:
+        httpx.get(f"{url}/healthz", timeout=5)
+    except httpx.TransportError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -246,7 +280,8 @@ def test_what_an_operator_has_to_put_right_ends_a_service_at_its_start(  # noqa:
 ) -> None:
     monkeypatch.setenv("ABUT_ARCHIVE", archive.store.url)
     monkeypatch.setenv(variable, value)
-    assert run(["serve", "--port", "0", "--catalogue", stand.catalogue]) in (1, 2)
+    nowhere = "203.0.113.1"  # so that a service that wants to start can't
+    assert run(["serve", "--host", nowhere, "--catalogue", stand.catalogue]) in (1, 2)
     output, errors = capfd.readouterr()
     assert output == ""
     assert errors.startswith("abut: error: ")
