@@ -6,6 +6,7 @@ import { address, ask, Asker, isAborted, later, say } from "./service";
 import { snippet } from "./snippet";
 import { BANDS, changed, isDay, type Box, type State, type Store } from "./state";
 import { date } from "./words";
+import { token } from "./token";
 
 /** What the map does for this tab. */
 export interface Ground {
@@ -241,6 +242,7 @@ function job(state: State): HTMLElement {
   };
   const text = [
     `curl -i ${address("cubes/processes/cube/execution").href} \\`,
+    ...(token() ? ['  -H "Authorization: Bearer $ABUT_TOKEN" \\'] : []),
     "  -H 'Prefer: respond-async' -H 'Content-Type: application/json' \\",
     `  -d '${JSON.stringify({ inputs })}'`,
   ].join("\n");

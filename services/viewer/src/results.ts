@@ -2,9 +2,10 @@
 
 import { empty, failure, fill, make, small } from "./dom";
 import { days, type Product } from "./products";
-import { address } from "./service";
+import { address, ask } from "./service";
 import { changed, RENDER, type Store } from "./state";
 import { date, plural } from "./words";
+import { token } from "./token";
 
 type Side = "left" | "right";
 
@@ -196,8 +197,26 @@ function preview(product: Product): HTMLElement {
     height: 56,
     loading: "lazy",
     decoding: "async",
-    src: url.href,
   });
-  image.addEventListener("error", () => image.replaceWith(make("span", { class: "preview missing" }, "–")));
+  const missing = (): void => image.replaceWith(make("span", { class: "preview missing" }, "–"));
+  image.addEventListener("error", missing);
+  if (token()) whenSeen(image, () => load(image, url).catch(missing));
+  else image.src = url.href;
   return image;
+}
+
+/** Loads an image that needs a token, which an address can't carry. */
+async function load(image: HTMLImageElement, url: URL): Promise<void> {
+  const made = URL.createObjectURL(await (await ask(url)).blob());
+  image.addEventListener("load", () => URL.revokeObjectURL(made), { once: true });
+  image.src = made;
+}
+
+function whenSeen(element: Element, work: () => void): void {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    work();
+  });
+  observer.observe(element);
 }

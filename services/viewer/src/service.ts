@@ -1,5 +1,7 @@
 /** Requests to the service that the page came from. */
 
+import { askToken, header, token } from "./token";
+
 /** What the service says is wrong. */
 export class ServiceError extends Error {
   constructor(
@@ -22,17 +24,22 @@ export function address(path: string, parameters: Parameters = {}): URL {
   return url;
 }
 
-/** Asks for an answer; what is not well is an error that says in one line why. */
+/** Asks for an answer, with a token if one is needed; what is not well is an error that says in one line why. */
 export async function ask(url: URL, signal?: AbortSignal): Promise<Response> {
-  let answer: Response;
-  try {
-    answer = await fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin" });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ServiceError("The service does not answer. Is it still running?", 0);
+  for (;;) {
+    const used = token();
+    let answer: Response;
+    try {
+      answer = await fetch(url, { ...(signal ? { signal } : {}), credentials: "same-origin", headers: header(url) });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new ServiceError("The service does not answer. Is it still running?", 0);
+    }
+    if (answer.ok) return answer;
+    const error = new ServiceError(await reason(answer), answer.status);
+    if (answer.status !== 401 || !(await askToken(used, error.message))) throw error;
+    signal?.throwIfAborted();
   }
-  if (!answer.ok) throw new ServiceError(await reason(answer), answer.status);
-  return answer;
 }
 
 /** Asks for JSON. */

@@ -1,6 +1,7 @@
 /** The Python lines that load what is shown. */
 
 import { isDay, type State } from "./state";
+import { token } from "./token";
 
 /** Where and what a cube is, as `abut` is asked for it. */
 export function snippet(state: State, base: string): string {
@@ -15,6 +16,7 @@ export function snippet(state: State, base: string): string {
   return [
     "import abut",
     "",
+    ...(token() ? ["# the environment has the token, as ABUT_TOKEN"] : []),
     `archive = abut.connect(${quoted(base)})`,
     `cube = ${place}${options.join(", ")}, chunks={})`,
   ].join("\n");
