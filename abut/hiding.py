@@ -22,7 +22,7 @@ _NAMES: Final = (
     r"x-amz-(?:signature|credential|security-token)|awsaccesskeyid|x-goog-(?:signature|credential)"
 )
 _PATTERNS: Final = (
-    (re.compile(r"(://[^/\s:@?#]*):[^\s@]+@(?=[^\s@]*)"), rf"\1:{HIDDEN}@"),
+    (re.compile(r"(://[^/\s:@?#]*):[^\s/?#]+@"), rf"\1:{HIDDEN}@"),
     (re.compile(rf"\b({_NAMES})(=|%3D)(?:'[^']*'|[^\s&;,'\"<>)]+)", re.IGNORECASE), rf"\1\2{HIDDEN}"),
     (re.compile(r"\b(bearer|basic)(\s+)(?!realm=)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1\2{HIDDEN}"),
 )

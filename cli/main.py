@@ -15,6 +15,7 @@ import click
 
 from abut import __version__
 from abut.errors import CatalogueError, DigestMismatchError, MissingObjectError
+from abut.hiding import hide
 from abut.messages import describe, is_expected
 from cli.group import LazyGroup
 from cli.options import Common
@@ -142,7 +143,7 @@ def _end(status: int) -> int:
 
 def _explain(error: Exception, common: Common) -> int:
     if common.debug:
-        traceback.print_exception(error)
+        sys.stderr.write(hide("".join(traceback.format_exception(error))))
     text = describe(error, common.archive)
     if not is_expected(error):
         text = f"{text} (unexpected; --debug shows where)"
