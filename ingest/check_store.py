@@ -22,8 +22,8 @@ from abut.endpoint import endpoint, region
 from abut.errors import AbutError, UnsupportedStoreError
 from abut.files import LOCKS
 from abut.messages import describe
-from abut.store import require_conditional_writes
 from abut.unusable import explained, is_denied
+from abut.writable import require_conditional_writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

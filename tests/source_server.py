@@ -28,6 +28,8 @@ class Reply:
     """Status of the answer, if it is an error."""
     failures: int = 0
     """How many requests fail first, with status 503."""
+    cuts: int = 0
+    """How many ranges break off half-way first."""
     token: str = ""
     """Token without which the status is 401."""
     shift: int = 0
@@ -114,8 +116,13 @@ def _answer(handler: BaseHTTPRequestHandler, reply: Reply | None) -> None:
         handler.close_connection = True
         return None
     start, stop = place[0] + reply.shift, place[1] + reply.shift
+    if reply.cuts:
+        reply.cuts -= 1
+        stop = (start + stop) // 2
     said = f"bytes {place[0]}-{place[1] - 1}/{len(reply.body)}"
-    return send(206, reply.body[start:stop], Content_Range=said, ETag='"one"', **reply.headers)
+    handler.close_connection = True
+    length = place[1] - place[0]
+    return send(206, reply.body[start:stop], Content_Length=length, Content_Range=said, ETag='"one"', **reply.headers)
 
 
 def _chunked(handler: BaseHTTPRequestHandler, reply: Reply, send: Callable[..., None]) -> None:

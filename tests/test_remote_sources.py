@@ -256,9 +256,23 @@ def test_what_breaks_off_may_succeed_later(server: Server, zipped: bytes) -> Non
     assert "broke off" in refused(server.put("/y", cut), SourceUnavailableError)
 
 
+def test_a_range_that_breaks_off_is_asked_for_again(server: Server, zipped: bytes, safe: Path) -> None:
+    reply = Reply(zipped)
+    url = server.put("/x.zip", reply)
+    with open_remote(parse_address(url), Event()) as container:
+        (source,) = sources_of(container)
+        reply.cuts = 2
+        for path in source.paths:
+            with source.granule.open(path) as stream:
+                assert stream.read() == (safe / path).read_bytes()
+    assert reply.cuts == 0
+    reply.cuts = 1_000
+    assert "broke off after" in refused(url, SourceUnavailableError)
+
+
 def test_ranges_that_are_others_than_asked_for_are_noticed(server: Server, zipped: bytes) -> None:
     message = refused(server.put("/x", Reply(zipped, shift=1)), SourceUnavailableError)
-    assert "bytes came of the last" in message
+    assert "broke off after" in message
     url = server.put("/z", Reply(zipped, headers={"Content-Encoding": "gzip"}))
     assert "packs its answer" in refused(url, SourceError)
 
@@ -342,6 +356,14 @@ def test_a_token_without_hosts_is_refused() -> None:
     assert bearer("https://example.org:443/y", settings) == "x"
     for url in ("http://example.org/y", "https://sub.example.org/y", "https://example.org:8443/y"):
         assert bearer(url, settings) is None
+
+
+def test_the_token_of_a_service_of_abut_does_for_its_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ABUT_TOKEN", "x")
+    assert bearer("https://example.org/legacy/a") is None
+    monkeypatch.setenv("ABUT_TOKEN_URL", "https://example.org")
+    assert bearer("https://example.org/legacy/a") == "x"
+    assert bearer("https://other.org/legacy/a") is None
 
 
 @pytest.mark.parametrize(

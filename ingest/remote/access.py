@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from abut.errors import SourceError
+from abut.token import token_for_found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +105,8 @@ def buckets_are_set(environment: Mapping[str, str] = os.environ) -> bool:
 def bearer(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return the token for a URL: of ``ABUT_SOURCE_TOKEN`` or ``..._FILE``, for ``ABUT_SOURCE_TOKEN_HOSTS`` alone.
 
-    The file is read each time: tokens of a few minutes can be renewed beside a long run.
+    The file is read each time: tokens of a few minutes can be renewed beside a long run. For other hosts the token of
+    a service of Abut's counts, if the environment names the service too, see `abut.token`.
 
     Raises
     ------
@@ -113,12 +115,12 @@ def bearer(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
     """
     token, file = environment.get("ABUT_SOURCE_TOKEN"), environment.get("ABUT_SOURCE_TOKEN_FILE")
     if not token and not file:
-        return None
+        return token_for_found(url)
     hosts = environment.get("ABUT_SOURCE_TOKEN_HOSTS", "").replace(",", " ").split()
     if not hosts:
         raise SourceError("ABUT_SOURCE_TOKEN_HOSTS: not set; name the hosts that ABUT_SOURCE_TOKEN is for")
     if origin(url) not in {origin(host if "://" in host else f"https://{host}") for host in hosts}:
-        return None
+        return token_for_found(url)
     if not token:
         try:
             token = Path(str(file)).read_text(encoding="ascii").strip()

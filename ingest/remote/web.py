@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TIMEOUT: Final = 60.0
 """Seconds after which a server that says nothing is given up."""
 
+MAKING: Final = 1_800.0
+"""Seconds for which a server may say nothing that makes a SAFE anew, as Abut's own at ``/legacy`` does."""
+
 WAITS: Final = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try of a request."""
 
@@ -89,28 +92,30 @@ class WebFile:
         """Return some of its bytes, see `ingest.remote.ranges.Ranges`."""
         last = SourceUnavailableError(f"{self.url}: can't be read")
         for wait in (*WAITS, None):
-            try:
-                return self._read(start, stop)
-            except SourceUnavailableError as error:  # the answer broke off
-                last = error
+            with asked(self.url, f"bytes={start}-{stop - 1}") as answer:
+                if answer.place != (start, stop - 1, self.size) or answer.version != self.version:
+                    raise SourceError(
+                        f"{self.url}: changed while it was read, or the server gives other bytes than asked for"
+                    )
+                try:
+                    return _taken(answer, stop - start)
+                except SourceUnavailableError as error:  # it broke off
+                    last = error
             if wait is not None:
                 time.sleep(wait)
         raise last
 
-    def _read(self, start: int, stop: int) -> bytes:
-        with asked(self.url, f"bytes={start}-{stop - 1}") as answer:
-            if answer.place != (start, stop - 1, self.size) or answer.version != self.version:
-                raise SourceError(
-                    f"{self.url}: changed while it was read, or the server gives other bytes than asked for"
-                )
-            found = bytearray()
-            for piece in answer.read():
-                found += piece
-                if len(found) > stop - start:
-                    break
-        if len(found) != stop - start:
-            raise SourceUnavailableError(f"{self.url}: {len(found)} bytes came of the {stop - start} from {start} on")
-        return bytes(found)
+
+def _taken(answer: Answer, count: int) -> bytes:
+    """Return a body that has to have so many bytes, and take no more."""
+    found = bytearray()
+    for piece in answer.read():
+        found += piece
+        if len(found) > count:
+            break
+    if len(found) != count:
+        raise SourceUnavailableError(f"{answer.url}: {len(found)} bytes came, not {count}")
+    return bytes(found)
 
 
 @contextmanager
@@ -134,15 +139,9 @@ def found(url: str) -> Iterator[tuple[WebFile, bytes] | Answer]:
         first, last, size = answer.place
         if last != size - 1 or first != max(size - TAIL, 0):
             raise SourceError(f"{url}: the server gives bytes {first} to {last} of {size} for the last {TAIL}")
-        tail = bytearray()
-        for piece in answer.read():
-            tail += piece
-            if len(tail) > TAIL:
-                break
-        if len(tail) != size - first:
-            raise SourceUnavailableError(f"{url}: {len(tail)} bytes came of the last {size - first}")
+        tail = _taken(answer, size - first)
         whole = WebFile(url, size, answer.version)
-    yield whole, bytes(tail)
+    yield whole, tail
 
 
 @contextmanager
@@ -176,7 +175,7 @@ def _opened(url: str, wanted: str) -> http.client.HTTPResponse:
     failed = ""
     for wait in (*WAITS, None):
         try:
-            return cast("http.client.HTTPResponse", _opener().open(_request(url, wanted), timeout=TIMEOUT))
+            return cast("http.client.HTTPResponse", _opener().open(_request(url, wanted), timeout=_patience(url)))
         except urllib.error.HTTPError as error:
             with error:
                 failed, asks = f"status {error.code}", error.headers.get("Retry-After", "")
@@ -195,6 +194,10 @@ def _opened(url: str, wanted: str) -> http.client.HTTPResponse:
         if wait is not None:
             time.sleep(wait)
     raise SourceUnavailableError(f"{url}: can't be reached ({failed})")
+
+
+def _patience(url: str) -> float:
+    return MAKING if url.endswith("?format=safe") else TIMEOUT
 
 
 def _request(url: str, wanted: str) -> urllib.request.Request:
