@@ -27,6 +27,7 @@ from tests.toy import TILES, ToySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.types import ASGIApp, Message
 
@@ -193,7 +194,13 @@ def test_reading_takes_any_scope_and_each_contains_those_below(client: TestClien
             assert "Authorization" in answer.headers["vary"]
             assert "private" in answer.headers["cache-control"] or "no-store" in answer.headers["cache-control"]
             assert "public" not in answer.headers["cache-control"]
-    made: dict[str, Any] = {"type": "Collection", "id": "mine", "stac_version": "1.1.0", "description": "x", "license": "other"}
+    made: dict[str, Any] = {
+        "type": "Collection",
+        "id": "mine",
+        "stac_version": "1.1.0",
+        "description": "x",
+        "license": "other",
+    }
     made |= {"links": [], "extent": {"spatial": {"bbox": [[0, 0, 1, 1]]}, "temporal": {"interval": [[None, None]]}}}
     assert client.post("/stac/collections", json=made, headers=bearer(READER)).status_code == 403
     assert client.post("/stac/collections", json=made, headers=bearer(WRITER)).status_code == 201
@@ -388,3 +395,43 @@ def test_where_everybody_may_read_nothing_is_guarded(archive: Archive) -> None:
         answer = client.get("/stac")
         assert (answer.status_code, "private" in answer.headers["cache-control"]) == (200, False)
         assert client.post("/access/tickets").status_code == 404
+
+
+def job(app: ASGIApp, peer: str = "192.0.2.7", **headers: str) -> int:
+    """Ask for a job that nobody begins, as the service is not started; return the status."""
+    client = TestClient(app, client=(peer, 50_000))
+    inputs = {"tile": TILES[0], "datetime": "2023", "bands": ["B09"]}
+    sent = {"prefer": "respond-async", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return client.post("/cubes/processes/cube/execution", json={"inputs": inputs}, headers=sent).status_code
+
+
+def test_a_user_with_a_token_has_so_many_jobs_wherever_they_come_from(archive: Archive, tmp_path: Path) -> None:
+    jobs = {"jobs": str(tmp_path / "jobs.sqlite"), "cube_jobs_per_user": 2}
+    app = create_app(load_settings(archive=archive.store.url, **CLOSED, **jobs))
+    mine, other = bearer(READER), bearer(OTHER)
+    assert job(app) == 401
+    assert [job(app, "192.0.2.1", **mine), job(app, "127.0.0.1", **mine, x_forwarded_for="192.0.2.9")] == [201, 201]
+    assert [job(app, peer, **mine) for peer in ("192.0.2.2", "2001:db8::1", "127.0.0.1")] == [429] * 3
+    assert job(app, "192.0.2.1", **other) == 201
+    client = TestClient(app)
+    assert len(client.get("/cubes/jobs", headers=mine).json()["jobs"]) == 2
+    (one,) = client.get("/cubes/jobs", headers=other).json()["jobs"]
+    assert client.get(f"/cubes/jobs/{one['jobID']}", headers=mine).status_code == 404
+    assert client.delete(f"/cubes/jobs/{one['jobID']}", headers=mine).status_code == 404
+    ticket = ticket_of(client, "/cubes/jobs", OTHER)
+    assert client.get(f"/cubes/jobs/{one['jobID']}?ticket={ticket}").json()["jobID"] == one["jobID"]
+    assert client.delete(f"/cubes/jobs/{one['jobID']}?ticket={ticket}").status_code == 401
+
+
+def test_a_user_without_a_token_is_an_address_that_only_trusted_proxies_tell(archive: Archive, tmp_path: Path) -> None:
+    jobs = {"jobs": str(tmp_path / "jobs.sqlite"), "cube_jobs_per_user": 1}
+    app = create_app(load_settings(archive=archive.store.url, **jobs))
+    assert job(app, "127.0.0.1", x_forwarded_for="192.0.2.1") == 201
+    assert job(app, "127.0.0.1", x_forwarded_for="192.0.2.2") == 201  # behind one proxy, two people
+    assert job(app, "127.0.0.1", x_forwarded_for="198.51.100.9, 192.0.2.1") == 429  # what a client wrote before it
+    assert job(app, "192.0.2.1", x_forwarded_for="203.0.113.5") == 429  # a stranger's header is none
+    assert job(app, "2001:db8:1:2::1") == 201
+    assert job(app, "2001:db8:1:2:ffff::9") == 429  # the same network of 64 bits is the same client
+    assert job(app, "2001:db8:1:3::1") == 201
+    assert job(app, "::ffff:192.0.2.1") == 429
+    assert job(app, "192.0.2.1", **bearer(READER)) == 429  # a token that means nothing here

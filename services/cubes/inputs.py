@@ -13,6 +13,7 @@ from abut.errors import BadRequestError, InvalidPeriodError
 from abut.inputs import Asked, asked_of
 from abut.messages import quoted
 from services.cubes.derived import derived_of
+from services.systems import require_code
 from workflows.indices import INDICES
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ def single_of(given: Mapping[str, Any]) -> Single:
     AbutError
         As `abut.inputs.asked_of`.
     """
+    for name in ("crs", "to"):
+        require_code(name, given.get(name))
     derived = derived_of(given)
     plain = {name: value for name, value in given.items() if name not in ("index", "composite")}
     if derived is None:
