@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Exit status: 0 all is stored, 1 some products failed, 2 none could be stored.")
-@click.argument("safes", metavar="SAFE...", nargs=-1)
+@click.argument("safes", metavar="[SAFE...]", nargs=-1)
 @archive_option()
 @click.option("--profile", type=click.Choice(list(PROFILES)), help="Encoding of a new archive. [default: default]")
 @click.option(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import pytest
 
 from abut.errors import SourceError
+from ingest.remote import search
 from ingest.remote.address import Address
 from ingest.remote.items import product_of, safe_of
 
@@ -98,3 +100,20 @@ def test_odd_items_have_no_safe(odd: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["../../x", "S2A_x/../y", "LC08", "S2A_" + "x" * 300])
 def test_only_names_of_products_are_looked_up(name: str) -> None:
     assert not product_of(item(name, {"s2:product_uri": name}))
+
+
+def test_clouds_are_looked_at_here_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [item(f"S2A_{cover}", {"eo:cloud_cover": cover}, **CDSE["assets"]) for cover in (0, 20, 20.5, None, "7")]
+    monkeypatch.setattr(search, "_items", lambda _: iter(found))
+    wanted = search.Wanted(API, max_cloud=20, ids=("S2A_0", "S2A_None"))
+    assert [(one.id, bool(one.error)) for one in search.search(wanted)] == [
+        ("S2A_0", False),
+        ("S2A_20", False),
+        ("S2A_None", True),
+    ]
+
+
+def test_an_api_whose_pages_never_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_items", lambda _: repeat(CDSE))
+    with pytest.raises(SourceError, match="the same items again and again"):
+        list(search.search(search.Wanted(API)))

@@ -20,6 +20,8 @@ COLLECTION: Final = "sentinel-2-l1c"
 """What Abut, CDSE and Earth Search call their collection."""
 
 _PAGE: Final = 100
+_REPEATS: Final = 1_000
+"""How many items may come again, as they do where a catalogue changes between two pages."""
 _TIMEOUT: Final = (10.0, 60.0)
 _FILTER: Final = "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json"
 
@@ -67,10 +69,16 @@ def search(wanted: Wanted) -> Iterator[Found]:
     if not is_web(wanted.url):
         raise SourceError(f"{wanted.url[:200]!r}: not the URL of a STAC API, such as https://host/stac")
     seen: set[str] = set()
+    repeats = 0
     buckets = buckets_are_set()
     for item in _items(wanted):
         name = str(item.get("id"))
-        if name in seen or _is_cloudy(item, wanted):
+        if name in seen:
+            repeats += 1
+            if repeats > _REPEATS:
+                raise SourceError(f"{wanted.url}: gives the same items again and again, such as {name[:200]!r}")
+            continue
+        if _is_cloudy(item, wanted):
             continue
         seen.add(name)
         try:
