@@ -61,8 +61,9 @@ def command(
     abut serve --archive s3://bucket/l1c --host 0.0.0.0 --workers 4
     abut serve --archive s3://bucket/l1c --part tiles --public-url https://l1c.example.org
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    from services.app import archive_parts, places  # noqa: PLC0415 - an extra
+    from services.app import archive_parts  # noqa: PLC0415 - an extra
     from services.backends import require_catalogue  # noqa: PLC0415 - an extra
+    from services.mounted import places  # noqa: PLC0415 - an extra
     from services.serving import listen, serve  # noqa: PLC0415 - an extra
     from services.settings import load_settings  # noqa: PLC0415 - an extra
     from services.waiting import tried  # noqa: PLC0415 - an extra

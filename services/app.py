@@ -30,6 +30,7 @@ from services.health import health_routes, store_probe
 from services.legacy import create_legacy_app
 from services.logs import with_logs
 from services.metrics import measured, metrics_route
+from services.mounted import TITLES
 from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.settings import PARTS
@@ -60,18 +61,6 @@ if TYPE_CHECKING:
 
 ZARR_TYPE: Final = "application/vnd.zarr; version=3"
 """Media type of a product's group."""
-
-_PLACES: Final[tuple[tuple[PartName, str, str], ...]] = (
-    ("stac", "/stac", "STAC API: search for products"),
-    ("tiles", "/tiles", "Map tiles and other pictures, of one product or of a mosaic: XYZ, TileJSON, WMTS"),
-    ("cubes", "/cubes", "Cubes: any ground and time; OGC API - Processes"),
-    ("legacy", "/legacy", "Legacy tiles, bit for bit: /<product id>?format=safe or geotiff"),
-    ("zarr", "/zarr/zones", "Zones as one Zarr: /<EPSG code>/<year, month or day>.zarr"),
-    ("zarr", "/zarr", "Objects of the archive, read only"),
-)
-"""What is mounted where: the part, its path, what it is."""
-
-_TITLES: Final = {path: title for _, path, title in _PLACES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +104,6 @@ def archive_parts(settings: Settings, archive: Archive | None = None) -> list[Pa
     """Return what is mounted for an archive: of what there is, what the settings name. Errors as `create_app`."""
     archive = archive or served_archive(settings)
     return [make(settings, archive) for name, make in _MAKERS if name in settings.parts]
-
-
-def places(settings: Settings) -> list[tuple[str, str]]:
-    """Return path and title of what `archive_parts` mounts."""
-    return [(path, title) for part, path, title in _PLACES if part in settings.parts]
 
 
 def assemble(settings: Settings, mounted: Sequence[Part], archive: str) -> ASGIApp:
@@ -211,7 +195,7 @@ def zarr_part(settings: Settings, archive: Archive) -> Part:
     signer = signer_of(archive.store, settings.presign_seconds, settings.store_endpoint)
     return Part(
         path="/zarr",
-        title=_TITLES["/zarr"],
+        title=TITLES["/zarr"],
         rel=None,
         app=readable_from(zarr_app(archive.store, signer), settings.cors_origins),
         probes=_store(archive),
@@ -224,7 +208,7 @@ def zones_part(settings: Settings, archive: Archive) -> Part:
     app = zones_app(archive, views=settings.zone_views, threads=settings.zone_threads, snapshots=snapshots)
     return Part(
         path="/zarr/zones",
-        title=_TITLES["/zarr/zones"],
+        title=TITLES["/zarr/zones"],
         rel=None,
         app=readable_from(app, settings.cors_origins),
     )
@@ -235,7 +219,7 @@ def cubes_part(settings: Settings, archive: Archive) -> Part:
     app = create_cubes_app(archive, settings, access_of(settings))
     return Part(
         path="/cubes",
-        title=_TITLES["/cubes"],
+        title=TITLES["/cubes"],
         app=app,
         rel="service",
         probes=_store(archive),
@@ -247,7 +231,7 @@ def tiles_part(settings: Settings, archive: Archive) -> Part:
     """Return the map tiles as a part."""
     return Part(
         path="/tiles",
-        title=_TITLES["/tiles"],
+        title=TITLES["/tiles"],
         app=create_tiles_app(archive, settings),
         rel="service",
         probes=_store(archive),
@@ -258,7 +242,7 @@ def legacy_part(settings: Settings, archive: Archive) -> Part:
     """Return the legacy tiles as a part."""
     return Part(
         path="/legacy",
-        title=_TITLES["/legacy"],
+        title=TITLES["/legacy"],
         app=create_legacy_app(archive, settings, access_of(settings)),
         rel=None,
         probes=_store(archive),
@@ -283,7 +267,7 @@ def stac_part(settings: Settings, archive: Archive) -> Part:
     )
     return Part(
         path="/stac",
-        title=_TITLES["/stac"],
+        title=TITLES["/stac"],
         app=create_stac_app(backend, places=places, options=options),
         rel="data",
         probes=(("catalogue", backend.ready),),
