@@ -5,6 +5,8 @@ DEMO_OUT ?= demo-output
 OPEN ?= 1
 EQUALITY_OUT ?= equality-output
 SAFE ?=
+LOCK := --universal --python-version 3.12 --generate-hashes --no-header -q
+IMAGE_EXTRAS := client cubes dense ingest pgstac services traces workflows
 
 .PHONY: help setup demo equality test interop screenshots notebooks lint format bench bench-catalogue bench-cubes bench-tiles bench-workflows lock clean
 
@@ -57,9 +59,10 @@ bench-tiles: setup ## Measure map tiles: beside rio-tiler on COGs, many clients,
 bench-workflows: setup ## Measure workflows on an archive beside SAFE
 	@$(PY) -m benchmarks.workflows.run
 
-lock: setup ## Write requirements.lock anew from pyproject.toml
-	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.12 \
-		--generate-hashes --no-header -q -o requirements.lock
+lock: setup ## Write the requirements-*.lock files anew from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml --all-extras --group dev -o requirements.lock $(LOCK)
+	@.venv/bin/uv pip compile pyproject.toml $(IMAGE_EXTRAS:%=--extra %) -c requirements.lock -o requirements-image.lock $(LOCK)
+	@.venv/bin/uv pip compile --group build -c requirements.lock -o requirements-build.lock $(LOCK)
 
 clean: ## Remove what demo, benchmarks and tests left
 	rm -rf $(DEMO_OUT) $(EQUALITY_OUT) .mypy_cache .ruff_cache .pytest_cache .hypothesis
