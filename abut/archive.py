@@ -12,8 +12,9 @@ from abut import product as products
 from abut.catalogue import path_of, require_no_secret
 from abut.codec import PROFILES
 from abut.errors import ConflictError, InvalidArchiveError
-from abut.store import Store, open_store, require_conditional_writes
+from abut.store import Store, open_store
 from abut.unusable import explained
+from abut.writable import require_conditional_writes
 
 if TYPE_CHECKING:
     import os

@@ -23,7 +23,7 @@ from obstore.store import HTTPStore, LocalStore, MemoryStore, S3Store
 
 from abut import meter
 from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStoreError
-from abut.files import TEMPORARY, require_locks, sync_filesystem, version_of
+from abut.files import TEMPORARY, sync_filesystem, version_of
 from abut.files import swap as swap_file
 from abut.tries import PAUSES, RETRIES, is_broken, put_if, tried
 from abut.unusable import explained
@@ -343,32 +343,3 @@ def _open_http(url: str) -> Store:
         return Store(url, HTTPStore(url, client_options=options, retry_config=_RETRIES), None)
     except (BaseError, ValueError) as error:
         raise InvalidArchiveError(f"{url}: not a URL of objects, such as https://host/zarr") from error
-
-
-def require_conditional_writes(store: Store) -> None:
-    """Probe that a store can do what writers rely on.
-
-    Raises
-    ------
-    UnsupportedStoreError
-        If create-only or conditional writes do not hold there, if its file system has no working locks, or if
-        writing is not permitted; if its bucket does not exist, or its server can't be reached.
-    """
-    if store.root is not None:
-        require_locks(store.root)
-        return
-    key = f".probe/{secrets.token_hex(8)}"
-    with explained(store.url):
-        first = store.swap(key, b"1", None)
-        holds = (
-            first is not None
-            and store.swap(key, b"2", None) is None
-            and not store.put_new(key, b"2")
-            and store.swap(key, b"2", first) is not None
-            and store.swap(key, b"3", first) is None
-        )
-        store.delete([key])
-    if not holds:
-        raise UnsupportedStoreError(
-            f"{store.url}: the store ignores If-Match or If-None-Match; it can't hold an archive"
-        )

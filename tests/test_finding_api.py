@@ -25,8 +25,9 @@ from abut.finding import ArchiveFinder, Filter, Query, locate
 from abut.finding_api import ApiFinder, search_body
 from abut.lattice import Bounds, Zone
 from abut.period import Period, parse_period
-from abut.store import open_store, require_conditional_writes
+from abut.store import open_store
 from abut.view import View, select
+from abut.writable import require_conditional_writes
 from ingest.ingest import ingest
 from ingest.purge import purge
 from ingest.settle import settle

@@ -22,8 +22,9 @@ from abut.connection import connect
 from abut.errors import AbutError, InvalidArchiveError, ProductNotFoundError, UnsupportedStoreError
 from abut.layout import BANDS
 from abut.legacy import read_band, read_bands
-from abut.store import open_store, require_conditional_writes
+from abut.store import open_store
 from abut.testing import safe_pixels
+from abut.writable import require_conditional_writes
 from catalog.sqlite import open_catalogue
 from ingest import claims
 from ingest.check import check

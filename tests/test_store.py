@@ -15,8 +15,9 @@ from abut.errors import InvalidArchiveError, MissingObjectError, UnsupportedStor
 from abut.finding import ArchiveFinder
 from abut.holdings import load_all
 from abut.newcomers import read_item
-from abut.store import Store, open_store, require_conditional_writes
+from abut.store import Store, open_store
 from abut.view import select
+from abut.writable import require_conditional_writes
 from tests.servers import refusing_server
 from tests.toy import CORNER
 
