@@ -15,7 +15,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from services.logs import JsonFormatter, TextFormatter, configure_logging, with_logs
+from abut.threads import for_each
+from services.cubes.execution import Stop, Workshop
+from services.logs import JsonFormatter, TextFormatter, configure_logging, origin, with_logs, within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -190,3 +192,39 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str], written: io.Stri
     assert "GET /fine 200" in line
     assert "192.0.2.7" in line
     assert not written.getvalue()
+
+
+def test_what_threads_log_for_a_request_has_its_id(written: io.StringIO) -> None:
+    """Those in which cubes and pictures are made, and those that read objects for them."""
+    workshop = Workshop(threads=2, waiting=2, per_user=2, seconds=10, name="test")
+
+    def read(number: int) -> None:
+        logging.getLogger("abut.inner").info("object %s", number)
+
+    def work(_: Stop) -> str:
+        logging.getLogger("abut.inner").info("cube")
+        for_each(range(4), read, 3)
+        return origin()["request_id"]
+
+    async def made(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(await workshop.run(request, "me", work))
+
+    app = with_logs(Starlette(routes=[Route("/", made)]))
+    for name in ("first", "second"):
+        assert ask(app, "/", x_request_id=name).text == name
+    workshop.close()
+    found = [(line["message"], line["request_id"]) for line in lines(written)]
+    for name in ("first", "second"):
+        assert sorted(text for text, one in found if one == name) == [
+            *("cube", "object 0", "object 1", "object 2", "object 3", "request")
+        ]
+
+
+def test_what_is_logged_for_a_job_has_its_id_and_that_of_the_request(written: io.StringIO) -> None:
+    log = logging.getLogger("abut.inner")
+    with within("asked", "a-job"):
+        log.info("inside")
+    log.info("outside")
+    inside, outside = lines(written)
+    assert (inside["request_id"], inside["job"]) == ("asked", "a-job")
+    assert {"request_id", "job", "trace_id"}.isdisjoint(outside)
