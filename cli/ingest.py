@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from abut.archive import create_archive, open_archive
-from abut.catalogue import path_of, without_secrets
 from abut.codec import PROFILES
-from abut.errors import CatalogueError, InvalidArchiveError, InvalidPeriodError
+from abut.errors import CatalogueError, InvalidPeriodError
 from abut.layout import BANDS
 from abut.period import parse_period
 from catalog.literals import box
-from catalog.opening import open_catalogue, reached_by
 from cli.lists import listed, require_writable, write_list
+from cli.opening import make_archive
 from cli.options import archive_option, debug_option, debugging, json_option
 from cli.output import bar, plural, print_json, size
 from cli.status import FAILED, REFUSED, print_error
@@ -110,7 +108,7 @@ def command(
     search = _wanted(api, **searched) if api else None
     if failed is not None:
         require_writable(failed)
-    opened = _open(archive, profile, catalogue)
+    opened = make_archive(archive, profile, catalogue)
     chosen = choose(opened, search_products(search), searched["limit"]) if search else Chosen(places)
     with _Bars(hidden=as_json) as bars:
         results = ingest_many(
@@ -190,36 +188,6 @@ def _settled(archive: Archive, layers: list[str]) -> tuple[list[Settled], str]:
         except CatalogueError as error:
             lagging = str(error)
     return settled, lagging
-
-
-def _open(archive: str, profile: str | None, catalogue: str | None) -> Archive:
-    opened = _made(archive, profile or PROFILES[0], catalogue)
-    if profile is not None and opened.profile != profile:
-        raise InvalidArchiveError(f"{opened.store.url}: an archive of profile {opened.profile!r}, not {profile!r}")
-    return reached_by(opened, catalogue or "")
-
-
-def _made(archive: str, profile: str, catalogue: str | None) -> Archive:
-    """Open an archive, or make one; its catalogue must answer, and be no other's, before it is written down."""
-    if catalogue:
-        try:
-            open_archive(archive)
-        except InvalidArchiveError:
-            _require_free(catalogue, None if archive.startswith("s3://") else Path(archive))
-    return create_archive(archive, profile=profile, catalogue=without_secrets(catalogue) if catalogue else None)
-
-
-def _require_free(catalogue: str, folder: Path | None) -> None:
-    """See that a catalogue can be that of a new archive; a file that is not there can."""
-    path = path_of(catalogue, folder)
-    if path is not None and not path.is_file():
-        return
-    with open_catalogue(path or catalogue) as opened:
-        owner = opened.owner()
-        if owner is not None:
-            raise InvalidArchiveError(
-                f"{opened.url}: is the catalogue of the archive {owner}; a new one needs a catalogue of its own"
-            )
 
 
 def _print(stored: list[Outcome], failed: list[Failure], settled: list[Settled]) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "create": ("cli.create", "Make an archive without products, for services to start on."),
     "ingest": ("cli.ingest", "Store SAFE products in an archive."),
     "settle": ("cli.settle", "Release blocks that a neighbour holds with equal pixels."),
     "purge": ("cli.purge", "Delete what was released or withdrawn long enough ago."),
