@@ -132,7 +132,7 @@ def _free(settings: Settings) -> Callable[[Scope, str], bool]:
     has_page = "viewer" in settings.parts and (DIST / PAGE).is_file()
 
     def is_free(scope: Scope, path: str) -> bool:
-        shown = path.startswith("/viewer/") or (path == "/" and wants_page(Request(scope)))
+        shown = path == "/viewer" or path.startswith("/viewer/") or (path == "/" and wants_page(Request(scope)))
         return path in FREE or (has_page and shown)
 
     return is_free

@@ -134,7 +134,7 @@ def paths_of(app: Any, prefix: str = "") -> Iterator[str]:
 
 
 def is_free(path: str) -> bool:
-    return path in FREE or path.startswith("/viewer/")
+    return path in FREE or path == "/viewer" or path.startswith("/viewer/")
 
 
 def test_every_route_of_every_part_needs_a_token(closed: Settings, app: ASGIApp) -> None:
@@ -146,7 +146,7 @@ def test_every_route_of_every_part_needs_a_token(closed: Settings, app: ASGIApp)
     for part in (*PARTS, "zarr/zones"):
         assert any(path.startswith(f"/{part}") for path in found), part
     assert len(found) >= 90
-    assert {path for path in found if is_free(path)} == {*FREE, "/viewer/", "/viewer/x"}
+    assert {path for path in found if is_free(path)} == {*FREE, "/viewer", "/viewer/", "/viewer/x"}
     for path in sorted(found):
         if is_free(path):
             continue
