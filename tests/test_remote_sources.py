@@ -6,7 +6,7 @@ import os
 import random
 import zipfile
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread, Timer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -196,6 +196,20 @@ def test_the_next_file_is_fetched_while_the_first_is_read(server: Server, zipped
         before = len(server.asked)
         source.check()
         assert len(server.asked) == before, "all was here"
+
+
+def test_who_waits_for_files_is_let_go_when_they_are_no_longer_wanted(server: Server, zipped: bytes) -> None:
+    reply = Reply(zipped)
+    with open_remote(parse_address(server.put("/x.zip", reply)), Event()) as container:
+        (source,) = sources_of(container)
+        assert isinstance(container, Fetched)
+        reply.hold = Event()
+        container.begin(source.paths)
+        waiting = Thread(target=container.finish)
+        waiting.start()
+        Timer(0.1, reply.hold.set).start()
+    waiting.join(20)
+    assert not waiting.is_alive()
 
 
 # Servers that lie, or attack

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Self
 
@@ -100,7 +101,9 @@ class Fetched:
         """Wait until all is here, or has failed, that was begun."""
         with self._lock:
             begun = list(self._files.values())
-        wait(begun)
+        for future in begun:
+            with suppress(CancelledError):  # closed meanwhile; futures.wait would wait for ever for those
+                future.exception()
 
     def _asked(self, path: str) -> Future[Path]:
         with self._lock:
