@@ -10,6 +10,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.hiding import hide
 from services.cubes.jobs import JobStoreError, utc_now
 from services.cubes.results import key_of, open_results, remove, remove_others
 from services.cubes.retention import sweep
@@ -274,7 +275,7 @@ def _outcome(future: Any) -> Outcome:
     error = future.exception()
     if type(error).__name__ == "KilledWorker":
         return Outcome("the worker that did it died", again=True)
-    return Outcome(f"{type(error).__name__}: {error}", again=True)
+    return Outcome(hide(f"{type(error).__name__}: {error}"), again=True)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from abut.connection import connect
 from abut.errors import AbutError, BadRequestError
 from abut.export.cube_zarr import write_zarr
+from abut.hiding import hide
 from abut.lattice import Zone
 from abut.window import bbox_geobox, bbox_window, geometry_window, tile_window
 from services.cubes.derived import derived_of
@@ -101,10 +102,10 @@ def attempt(task: Task, done: Any = lambda *_: None) -> Outcome:
         open_results(f"{task.results}/{task.key}").flush()
     except AbutError as error:
         # What was asked for stays wrong; stores, catalogues and products that change meanwhile may recover.
-        return Outcome(str(error), again=isinstance(error, OSError | RuntimeError))
+        return Outcome(hide(str(error)), again=isinstance(error, OSError | RuntimeError))
     except Exception as error:  # noqa: BLE001 - told to whoever asked, and logged
         _log.exception("part %s", task.key)
-        return Outcome(f"{type(error).__name__}: {error}", again=True)
+        return Outcome(hide(f"{type(error).__name__}: {error}"), again=True)
     return Outcome()
 
 
