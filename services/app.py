@@ -25,9 +25,7 @@ from services.access import FREE, Guard, guarded
 from services.answers import problem
 from services.backends import access_of, backend_of, served_archive
 from services.cors import readable_from
-from services.cubes.app import count_jobs, create_cubes_app
 from services.health import health_routes, store_probe
-from services.legacy import create_legacy_app
 from services.logs import with_logs
 from services.metrics import measured, metrics_route
 from services.mounted import TITLES
@@ -35,12 +33,8 @@ from services.objects import objects_of
 from services.proxy import BASE, Front, behind
 from services.settings import PARTS
 from services.signing import signer_of
-from services.stac.app import create_stac_app
 from services.stac.options import LandingLink, Options
-from services.stac.transactions import transaction_extensions
 from services.tickets import Tickets, ticket_route
-from services.tiles.app import create_tiles_app
-from services.tiles.links import collection_links, tile_links
 from services.tracing import noted, traced
 from services.viewer.app import DIST, PAGE, files_app, load_viewer, wants_page
 from services.watching import watch_disks, watch_probes, watch_products
@@ -216,6 +210,8 @@ def zones_part(settings: Settings, archive: Archive) -> Part:
 
 def cubes_part(settings: Settings, archive: Archive) -> Part:
     """Return the cube service as a part."""
+    from services.cubes.app import count_jobs, create_cubes_app  # noqa: PLC0415 - takes long, and not every service has it
+
     app = create_cubes_app(archive, settings, access_of(settings))
     return Part(
         path="/cubes",
@@ -229,6 +225,8 @@ def cubes_part(settings: Settings, archive: Archive) -> Part:
 
 def tiles_part(settings: Settings, archive: Archive) -> Part:
     """Return the map tiles as a part."""
+    from services.tiles.app import create_tiles_app  # noqa: PLC0415 - takes long, and not every service has it
+
     return Part(
         path="/tiles",
         title=TITLES["/tiles"],
@@ -240,6 +238,8 @@ def tiles_part(settings: Settings, archive: Archive) -> Part:
 
 def legacy_part(settings: Settings, archive: Archive) -> Part:
     """Return the legacy tiles as a part."""
+    from services.legacy import create_legacy_app  # noqa: PLC0415 - takes long, and not every service has it
+
     return Part(
         path="/legacy",
         title=TITLES["/legacy"],
@@ -251,8 +251,13 @@ def legacy_part(settings: Settings, archive: Archive) -> Part:
 
 def stac_part(settings: Settings, archive: Archive) -> Part:
     """Return the STAC API as a part; its items have links to other parts."""
+    from services.stac.app import create_stac_app  # noqa: PLC0415 - takes long, and not every service has it
+    from services.stac.transactions import transaction_extensions  # noqa: PLC0415 - takes long, and not every service has it
+
     backend = backend_of(archive.catalogue_url)
     access = access_of(settings)
+
+    places_of("", settings)  # imports what it needs, which no request is to wait for
 
     def places(connection: HTTPConnection) -> Places:
         return places_of(connection.scope[BASE], settings)
@@ -291,11 +296,17 @@ def places_of(base: str, settings: Settings) -> Places:
     """
     there = PARTS if settings.public_url else settings.parts
     store = ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group")
-    links = (*(tile_links(base) if "tiles" in there else ()), *((store,) if "zarr" in there else ()))
-    of_collection = collection_links(base) if "tiles" in there else ()
+    links, of_collection = _tile_links(base) if "tiles" in there else ((), ())
     products = settings.products_url or f"{base}/zarr/products"
     storage = scheme_of(products, endpoint=settings.store_endpoint or endpoint(), region=region())
-    return Places(f"{base}/stac", products, links, of_collection, storage)
+    return Places(f"{base}/stac", products, (*links, store) if "zarr" in there else links, of_collection, storage)
+
+
+def _tile_links(base: str) -> tuple[tuple[ItemLink, ...], tuple[ItemLink, ...]]:
+    """Return the links to pictures that each item, and the collection, gets."""
+    from services.tiles.links import collection_links, tile_links  # noqa: PLC0415 - takes long, not always needed
+
+    return tile_links(base), collection_links(base)
 
 
 _MAKERS: Final[tuple[tuple[PartName, Callable[[Settings, Archive], Part]], ...]] = (
