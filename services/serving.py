@@ -26,7 +26,7 @@ from services.logs import configure_logging
 from services.metrics import shared_by_workers
 from services.scratch import private
 from services.settings import secrets_of
-from services.waiting import waiting
+from services.waiting import PATIENCE, PATIENCE_CHECKED, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,7 +149,7 @@ def served_app(settings: Settings, *, checked: bool) -> ASGIApp:
             require_catalogue(settings)
         return create_app(own)
 
-    return waiting(make, settings)
+    return waiting(make, settings, PATIENCE_CHECKED if checked else PATIENCE)
 
 
 def _end_with(parent: BaseProcess) -> None:

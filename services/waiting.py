@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds after which a start goes on without knowing whether store and database answer."""
 
+PATIENCE_CHECKED: Final = 60.0
+"""The same where both answered a moment before: then it is the machine that is slow, and clients had better wait."""
+
 PAUSES: Final = (1.0, 2.0, 5.0, 10.0)
 """Seconds between tries; the last of them between all further ones."""
 
@@ -76,7 +79,7 @@ def tried(work: Callable[[], object], seconds: float = PATIENCE) -> bool:
     return False
 
 
-def waiting(make: Callable[[], ASGIApp], settings: Settings) -> ASGIApp:
+def waiting(make: Callable[[], ASGIApp], settings: Settings, patience: float = PATIENCE) -> ASGIApp:
     """Return an application that is another one as soon as that can be made.
 
     Parameters
@@ -85,8 +88,10 @@ def waiting(make: Callable[[], ASGIApp], settings: Settings) -> ASGIApp:
         Makes the application, in a thread; its errors that `passes` mean that it is tried again.
     settings : Settings
         What the operator decided.
+    patience : float
+        Seconds after which the start goes on without it; until then clients wait.
     """
-    keeper = _Keeper(make)
+    keeper = _Keeper(make, patience)
     meanwhile = _meanwhile(keeper, settings)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,8 +106,8 @@ def waiting(make: Callable[[], ASGIApp], settings: Settings) -> ASGIApp:
 class _Keeper:
     """Makes an application, starts and ends it."""
 
-    def __init__(self, make: Callable[[], ASGIApp]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], ASGIApp], patience: float) -> None:
+        self._make, self._patience = make, patience
         self.app: ASGIApp | None = None
         self.error: BaseException | None = None
 
@@ -112,7 +117,7 @@ class _Keeper:
         known, ending = asyncio.Event(), asyncio.Event()
         task = asyncio.create_task(self._keep(known, ending))
         waits = asyncio.create_task(known.wait())
-        await asyncio.wait({task, waits}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, waits}, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
         if task.done() and (error := task.exception()) is not None:
             await send({"type": "lifespan.startup.failed", "message": describe(error)})
