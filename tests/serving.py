@@ -100,3 +100,13 @@ def serving(archive: str, *options: str, env: Mapping[str, str] | None = None, *
 def wait_until_it_answers(url: str) -> None:
     """Its socket takes connections before its application is there; the answer comes when that is."""
     assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+
+
+def wait_until_ready(url: str, times: int = 1) -> None:
+    """Wait until it can answer: it says that it lives before; with several workers each of `times` may meet another."""
+    deadline, ready = time.monotonic() + 120, 0
+    while ready < times:
+        assert time.monotonic() < deadline, httpx.get(f"{url}/readyz").text
+        ready = ready + 1 if httpx.get(f"{url}/readyz", timeout=60).status_code == 200 else 0
+        if not ready:
+            time.sleep(0.1)

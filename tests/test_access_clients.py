@@ -27,7 +27,7 @@ from abut.http_json import fetch
 from abut.store import open_store
 from abut.token import token_for, token_for_found, with_token
 from cli.main import run
-from tests.serving import ROOT, Served, environment, serving
+from tests.serving import ROOT, Served, environment, serving, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def served(old_archive: Archive) -> Iterator[Served]:
     with serving(old_archive.store.url, read="token", read_tokens=TOKEN) as made:
+        wait_until_ready(made.url)
         yield made
 
 

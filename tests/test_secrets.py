@@ -15,7 +15,7 @@ from abut.hiding import hide
 from ingest.ingest import ingest
 from services.logs import JsonFormatter, TextFormatter
 from services.settings import load_settings, secrets_of
-from tests.serving import ROOT, environment, serving
+from tests.serving import ROOT, environment, serving, wait_until_ready
 from tests.toy import TILES, ToySource
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def test_a_service_tells_no_secret_at_the_most_talkative_level(archive: Archive,
         "log_level": "DEBUG",
     }
     with serving(archive.store.url, env=AWS, **settings) as served:
+        wait_until_ready(served.url)
         statuses = set()
         for answer in answers(served.url):
             statuses.add(answer.status_code)

@@ -17,7 +17,7 @@ from ingest.ingest import ingest
 from services.settings import InvalidSettingError
 from services.traces import is_wanted
 from tests.collector import Collector, Told, collecting
-from tests.serving import ROOT, Served, serving
+from tests.serving import ROOT, Served, serving, wait_until_ready
 from tests.toy import TILES, ToySource
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def served(archive: Archive, collector: Collector) -> Iterator[Served]:
     """Several workers behind one address, of which each sends its own spans."""
     closed = {"read": "token", "read_tokens": SECRET, "workers": "2", "cube_workers": "1"}
     with serving(archive.store.url, env=collector.environment, **closed) as made:
+        wait_until_ready(made.url, 20)
         yield made
 
 
@@ -236,6 +237,7 @@ def test_a_collector_that_says_nothing_costs_nothing_but_one_line(archive: Archi
         env |= {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
         env |= {"OTEL_BSP_MAX_QUEUE_SIZE": "32", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "16"}
         with serving(archive.store.url, "--part", "stac", "--part", "zarr", env=env) as served:
+            wait_until_ready(served.url)
             for number in range(60):
                 assert ask(served, "/zarr/collection.json", **{"x-request-id": f"r{number}"}).status_code == 200
             assert all(served.logged(f"r{number}")["duration_ms"] < 900 for number in range(60))

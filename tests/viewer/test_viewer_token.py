@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.serving import Served, serving
+from tests.serving import Served, serving, wait_until_ready
 from tests.viewer.browser import chromium, visiting
 from tests.viewer.dates import make_archive
 
@@ -24,6 +24,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     chromium()  # nothing is made where nobody can look at it
     make_archive(folder := tmp_path_factory.mktemp("closed") / "archive", dates=1)
     with serving(str(folder), read="token", read_tokens=TOKEN) as made:
+        wait_until_ready(made.url)
         yield made
 
 
