@@ -20,7 +20,7 @@ from tests.serving import serving
 from tests.toy import TILES, ToySource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.serving import Served
@@ -31,7 +31,7 @@ ELSEWHERE: Final = {"up", "kube_job_failed", "kube_cronjob_status_last_schedule_
 }
 """Series that are not Abut's own: Prometheus' and those of kube-state-metrics."""
 
-type Series = Mapping[str, str]
+type Series = dict[str, str]
 """Values of series, one a minute, in promtool's words."""
 
 
@@ -229,7 +229,7 @@ def test_panels_have_names_ids_and_places_of_their_own() -> None:
     everything = json.loads(DASHBOARD.read_text())["panels"]
     assert len({panel["id"] for panel in everything}) == len(everything)
     assert len({panel["title"] for panel in panels()}) == len(panels())
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in everything:
         place = panel["gridPos"]
         squares = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
