@@ -8,7 +8,7 @@ SAFE ?=
 LOCK := --universal --python-version 3.12 --generate-hashes --no-header -q
 IMAGE_EXTRAS := client cubes dense ingest pgstac services traces workflows
 
-.PHONY: help setup demo equality test interop screenshots notebooks lint format bench bench-catalogue bench-cubes bench-tiles bench-workflows lock clean
+.PHONY: help setup demo equality test test-containers images interop screenshots notebooks lint format bench bench-catalogue bench-cubes bench-prices bench-service bench-tiles bench-workflows kind-test lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -23,7 +23,19 @@ equality: setup ## Certificate of equality for your own products: SAFE="a b ..."
 	@$(PY) -m cli.main equality --out "$(EQUALITY_OUT)" $(SAFE)
 
 test: setup ## Run the tests
-	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 25 tests
+	@$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations 25 --ignore tests/helm/test_pods.py tests
+
+images: setup ## Build the image, and stand-ins for those of others, without a daemon (root, podman, buildah)
+	@tests/containers/image
+	@tests/containers/standins/make
+
+test-containers: setup ## Compose brought up and the main job through it; the chart's pods run (root, podman, buildah)
+	@tests/containers/run
+	@tests/containers/image_checks
+	@$(PY) -m pytest -q -p no:xdist tests/helm/test_pods.py
+
+kind-test: setup ## Install the chart in a cluster of kind and test it there; skips, with its reason, where there is none
+	@deploy/kind/run
 
 interop: setup ## Other people's readers read a re-created SAFE as the original
 	@tests/interop/run
@@ -52,6 +64,12 @@ bench-catalogue: setup ## Measure the STAC API: SQLite beside pgstac, 300,000 it
 
 bench-cubes: setup ## Measure cubes: neighbourhoods, windows, series, beside JP2, COG and stock readers
 	@$(PY) -m benchmarks.cubes.run
+
+bench-prices: setup ## Count objects, requests and bytes on S3, and price them
+	@$(PY) -m benchmarks.prices.run
+
+bench-service: setup ## Measure starts of services, two replicas beside one, S3 beside files (needs wrk)
+	@$(PY) -m benchmarks.service.run
 
 bench-tiles: setup ## Measure map tiles: beside rio-tiler on COGs, many clients, memory (needs wrk)
 	@$(PY) -m benchmarks.tiles.run

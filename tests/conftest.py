@@ -32,6 +32,8 @@ pytest_plugins = ["tests.corners", "tests.postgres"]
 
 LONGEST = (
     "test_archive_lattice.py",
+    "test_servers.py",
+    "test_workers.py",
     "test_demo.py",
     "test_verify.py",
     "test_equality.py",
