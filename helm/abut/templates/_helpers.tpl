@@ -1,10 +1,13 @@
+{{- /* What all names begin with; long ones are cut, with a digest so that two releases stay apart. */ -}}
 {{- define "abut.name" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 34 | trimSuffix "-" -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 34 | trimSuffix "-" -}}
+{{- $name := .Values.fullnameOverride -}}
+{{- if not $name -}}
+{{- $name = ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (contains .Chart.Name .Release.Name) -}}
+{{- end -}}
+{{- if gt (len $name) 34 -}}
+{{- printf "%s-%s" ($name | trunc 27 | trimSuffix "-") ($name | sha256sum | trunc 6) -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 34 | trimSuffix "-" -}}
+{{- $name -}}
 {{- end -}}
 {{- end -}}
 
@@ -73,6 +76,34 @@ postgresql://{{ include "abut.name" . }}-postgresql:5432/abut
 {{- if not (hasPrefix "postgres" $url) }}true{{ end -}}
 {{- end -}}
 
+{{- /* URL under which clients see everything. */ -}}
+{{- define "abut.publicUrl" -}}
+{{- if .Values.publicUrl -}}
+{{ .Values.publicUrl }}
+{{- else if and .Values.ingress.enabled .Values.ingress.host -}}
+{{ ternary "https" "http" (not (empty .Values.ingress.tlsSecret)) }}://{{ .Values.ingress.host }}
+{{- else if and .Values.gateway.enabled .Values.gateway.host -}}
+{{ ternary "https" "http" .Values.gateway.https }}://{{ .Values.gateway.host }}
+{{- end -}}
+{{- end -}}
+
+{{- /* Parts that are there, separated by blanks. */ -}}
+{{- define "abut.parts" -}}
+{{- $root := . -}}
+{{- $there := list -}}
+{{- range $part, $_ := .Values.parts -}}
+{{- if (include "abut.part" (dict "root" $root "part" $part) | fromJson).enabled -}}
+{{- $there = append $there $part -}}
+{{- end -}}
+{{- end -}}
+{{- join " " $there -}}
+{{- end -}}
+
+{{- /* A value as the environment has it: whole numbers without an exponent. */ -}}
+{{- define "abut.text" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
+{{- end -}}
+
 {{- define "abut.scheduler" -}}
 {{- if eq .Values.dask.mode "address" -}}
 {{ .Values.dask.address }}
@@ -111,6 +142,9 @@ env:
 {{- define "abut.sources" -}}
 envFrom:
   - configMapRef: {name: {{ include "abut.name" . }}}
+  {{- if and .Values.postgresql.enabled .Values.postgresql.existingSecret }}
+  - secretRef: {name: {{ .Values.postgresql.existingSecret }}}
+  {{- end }}
   {{- range .Values.secrets }}
   - secretRef: {name: {{ . }}}
   {{- end }}
@@ -194,8 +228,15 @@ spec:
         {{- include "abut.security" .root | nindent 8 }}
       volumeMounts:
         {{- include "abut.mounts" .root | nindent 8 }}
+        {{- if .claim }}
+        - {name: safe, mountPath: /safe, readOnly: true}
+        {{- end }}
   volumes:
     {{- include "abut.volumes" (dict "root" .root "size" .size) | nindent 4 }}
+    {{- with .claim }}
+    - name: safe
+      persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+    {{- end }}
 {{- end -}}
 
 {{- /* Pods of some components of a release. */ -}}

