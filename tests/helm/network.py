@@ -45,16 +45,16 @@ def _passes(
         return True
     key, peers = ("egress", "to") if direction == "Egress" else ("ingress", "from")
     return any(
-        _has_port(rule, port, protocol) and any(_is(peer, other) for peer in rule.get(peers, []))
+        _has_port(rule, port) and any(_is(peer, other) for peer in rule.get(peers, []))
         for spec in concerned
         for rule in spec.get(key, [])
     )
 
 
-def _has_port(rule: dict[str, Any], port: int, protocol: str) -> bool:
+def _has_port(rule: dict[str, Any], port: int) -> bool:
     if "ports" not in rule:
         return True
-    return any(one["port"] == port and one.get("protocol", "TCP") == protocol for one in rule["ports"])
+    return any(one["port"] == port and one.get("protocol", "TCP") == "TCP" for one in rule["ports"])
 
 
 def _is(peer: dict[str, Any], place: Place) -> bool:
