@@ -22,18 +22,12 @@ class Place:
     address: str | None = None
 
 
-def admitted(
-    policies: Sequence[dict[str, Any]], source: Place, target: Place, port: int, protocol: str = "TCP"
-) -> bool:
-    """Whether a flow passes: the source's policies let it out, and the target's let it in."""
-    return _passes(policies, source, target, "Egress", port, protocol) and _passes(
-        policies, target, source, "Ingress", port, protocol
-    )
+def admitted(policies: Sequence[dict[str, Any]], source: Place, target: Place, port: int) -> bool:
+    """Whether a flow of TCP passes: the source's policies let it out, and the target's let it in."""
+    return _passes(policies, source, target, "Egress", port) and _passes(policies, target, source, "Ingress", port)
 
 
-def _passes(
-    policies: Sequence[dict[str, Any]], own: Place, other: Place, direction: str, port: int, protocol: str
-) -> bool:
+def _passes(policies: Sequence[dict[str, Any]], own: Place, other: Place, direction: str, port: int) -> bool:
     if own.labels is None or own.namespace is not None:
         return True  # these policies are of the release's namespace
     concerned = [

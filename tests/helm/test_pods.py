@@ -113,10 +113,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, tmp_path: Path) 
     objects = rendered(*OPTIONS, profile="laptop")
     settings = named(objects, "ConfigMap", "abut")
     job = next(one for one in of_kind(objects, "Job") if "-setup-" in one["metadata"]["name"])
-    for one in [
-        *job["spec"]["template"]["spec"].get("initContainers", []),
-        *job["spec"]["template"]["spec"]["containers"],
-    ]:
+    for one in containers(job["spec"]["template"]["spec"]):
         variables = [part for key, value in settings["data"].items() for part in ("-e", f"{key}={value}")]
         podman(
             *("run", "--rm", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108 - in it
