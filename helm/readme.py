@@ -26,7 +26,7 @@ SET_BY_CHART: Final = frozenset(
 )
 """Settings that follow from other values."""
 
-_NO_PASSWORD: Final = {"not": {"pattern": "://[^/]*:[^/]*@"}}
+_NO_PASSWORD: Final = {"not": {"type": "string", "pattern": "://[^/]*:[^/]*@"}}
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
 _MAP: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
@@ -150,6 +150,13 @@ def _scalar(tag: str, name: str) -> Schema:
             raise ValueError(f"{name}: a value of {tag} needs a kind")
 
 
+def _bare(schema: Any) -> Any:
+    """Leave out descriptions."""
+    if not isinstance(schema, dict):
+        return schema
+    return {key: _bare(value) for key, value in schema.items() if not (key == "description" and isinstance(value, str))}
+
+
 def make_schema(text: str) -> Schema:
     """Return the schema of values.yaml."""
     notes, document = comments(text), yaml.compose(text)
@@ -157,7 +164,7 @@ def make_schema(text: str) -> Schema:
     whole = schema_of(document, notes, kinds)
     defaults = whole["properties"]["partDefaults"]
     names = next(value for key, value in document.value if key.value == "parts")
-    parts = closed(**{key.value: {k: v for k, v in defaults.items() if k != "description"} for key, _ in names.value})
+    parts = closed(**{key.value: _bare(defaults) for key, _ in names.value})
     whole["properties"]["parts"].update(parts)
     whole["properties"]["global"] = {"type": "object", "description": "What Helm hands to charts within charts; unused."}
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart abut", **whole}
