@@ -19,10 +19,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.helm.rendering import ROOT, containers, named, of_kind, rendered
+from tests.helm.reading import named, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.helm.conftest import Helm
+
+ROOT = Path(__file__).parents[2]
 
 PARTS = ("stac", "tiles", "zarr", "viewer", "legacy", "cubes")
 SECONDS = 120
@@ -61,7 +65,7 @@ def port() -> int:
         return int(free.getsockname()[1])
 
 
-OPTIONS = ("--set", "image.repository=localhost/abut", "--set", "image.tag=test", "--set", "image.pullPolicy=Never")
+VALUES = {"image": {"repository": "localhost/abut", "tag": "test", "pullPolicy": "Never"}}
 
 
 def runnable(deployment: dict[str, Any], number: int, folder: Path) -> list[dict[str, Any]]:
@@ -105,15 +109,16 @@ def playing(podman: Podman, objects: list[dict[str, Any]]) -> Iterator[None]:
         podman("play", "kube", "--down", "-", given=text, check=False)
 
 
-def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, tmp_path: Path) -> None:
+def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_path: Path) -> None:
     folder = tmp_path / "volume"
     folder.mkdir()
     folder.chmod(0o777)
     tmp_path.chmod(0o755)
-    objects = rendered(*OPTIONS, profile="laptop")
-    settings = named(objects, "ConfigMap", "abut")
+    objects = helm.objects(VALUES)
+    settings = named(objects, "ConfigMap", "rel-abut")
     job = next(one for one in of_kind(objects, "Job") if "-setup-" in one["metadata"]["name"])
-    for one in containers(job["spec"]["template"]["spec"]):
+    setup = job["spec"]["template"]["spec"]
+    for one in setup["initContainers"] + setup["containers"]:
         variables = [part for key, value in settings["data"].items() for part in ("-e", f"{key}={value}")]
         podman(
             *("run", "--rm", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108 - in it
@@ -123,7 +128,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, tmp_path: Path) 
     ports = {part: port() for part in PARTS}
     played = [settings]
     for part, number in ports.items():
-        played += runnable(named(objects, "Deployment", f"-{part}"), number, folder)
+        played += runnable(named(objects, "Deployment", f"rel-abut-{part}"), number, folder)
     with playing(podman, played):
         until = time.monotonic() + SECONDS
         while any(answers(f"http://127.0.0.1:{number}/readyz") != 200 for number in ports.values()):

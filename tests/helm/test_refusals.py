@@ -75,6 +75,14 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
         {"maintenance": {"purge": {"grace": "1d"}}, "settings": {"ABUT_LEGACY_SECONDS": 90000}},
         "maintenance.purge.grace 1d is shorter",
     ),
+    "shutdown": (
+        {"parts": {"cubes": {"shutdownSeconds": 60}}},
+        "parts.cubes.shutdownSeconds 60 is shorter than the longest request, settings.ABUT_CUBE_SECONDS 120",
+    ),
+    "shutdown, long tiles": (
+        {"settings": {"ABUT_TILE_SECONDS": 45}},
+        "parts.tiles.shutdownSeconds 30 is shorter than the longest request, settings.ABUT_TILE_SECONDS 45",
+    ),
     "writes of nobody": ({"settings": {"ABUT_TRANSACTIONS": True}}, "settings.ABUT_TRANSACTIONS needs a Secret"),
     "writes of nobody, text": ({"settings": {"ABUT_TRANSACTIONS": "true"}}, "ABUT_TRANSACTIONS needs a Secret"),
     "readers unknown": ({"settings": {"ABUT_READ": "token"}}, "settings.ABUT_READ token needs a Secret"),

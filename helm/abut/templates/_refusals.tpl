@@ -39,6 +39,11 @@
 {{- if and (gt $most 1) $sqlite }}{{ fail (printf "parts.%s: %d pods can't share a SQLite catalogue; set catalogue.url or postgresql.enabled" $part $most) }}{{ end -}}
 {{- if and (gt $most 1) $jobFile (eq $part "cubes") }}{{ fail (printf "parts.cubes: %d pods can't share a file of jobs; set jobs.url to postgresql://..." $most) }}{{ end -}}
 {{- if and (gt $most 1) $folder (not $shared) }}{{ fail (printf "parts.%s: %d pods need archive.folder.accessMode ReadWriteMany, or an archive on S3" $part $most) }}{{ end -}}
+{{- $seconds := get (dict "cubes" "ABUT_CUBE_SECONDS" "tiles" "ABUT_TILE_SECONDS") $part -}}
+{{- if $seconds -}}
+{{- $request := get $root.Values.settings $seconds | default (get (dict "cubes" 120 "tiles" 30) $part) | int -}}
+{{- if lt (int $values.shutdownSeconds) $request }}{{ fail (printf "parts.%s.shutdownSeconds %v is shorter than the longest request, settings.%s %d" $part $values.shutdownSeconds $seconds $request) }}{{ end -}}
+{{- end -}}
 {{- $least := ternary $values.autoscaling.minReplicas $values.replicas $values.autoscaling.enabled | int -}}
 {{- if $values.disruption.enabled -}}
 {{- if and $values.disruption.minAvailable (ge (int $values.disruption.minAvailable) $least) }}{{ fail (printf "parts.%s.disruption.minAvailable %v of %d pods: no node could be drained" $part $values.disruption.minAvailable $least) }}{{ end -}}
