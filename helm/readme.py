@@ -30,7 +30,10 @@ _NO_PASSWORD: Final = {"not": {"type": "string", "pattern": "://[^/]*:[^/]*@"}}
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
 _MAP: Final[Schema] = {"type": "object", "additionalProperties": _TEXT}
-_QUANTITY: Final[Schema] = {"type": ["string", "integer"], "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"}
+_QUANTITY: Final[Schema] = {
+    "type": ["string", "integer"],
+    "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
+}
 
 
 def closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
@@ -166,7 +169,10 @@ def make_schema(text: str) -> Schema:
     names = next(value for key, value in document.value if key.value == "parts")
     parts = closed(**{key.value: _bare(defaults) for key, _ in names.value})
     whole["properties"]["parts"].update(parts)
-    whole["properties"]["global"] = {"type": "object", "description": "What Helm hands to charts within charts; unused."}
+    whole["properties"]["global"] = {
+        "type": "object",
+        "description": "What Helm hands to charts within charts; unused.",
+    }
     return {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Values of the chart abut", **whole}
 
 

@@ -45,7 +45,11 @@ RUNS: Final = ("setup", "ingest", "settle", "purge", "check")
 def _is_peer(peer: Object, end: End) -> bool:
     if block := peer.get("ipBlock"):
         inside = ip_address(end.ip) in ip_network(block["cidr"])
-        return end.namespace is None and inside and not any(ip_address(end.ip) in ip_network(one) for one in block.get("except", []))
+        return (
+            end.namespace is None
+            and inside
+            and not any(ip_address(end.ip) in ip_network(one) for one in block.get("except", []))
+        )
     if end.namespace is None:
         return False
     if "namespaceSelector" in peer:
@@ -142,7 +146,9 @@ def test_the_bundled_database_answers_abut_alone(helm: Helm) -> None:
 def test_an_external_scheduler_is_reached_where_it_is(helm: Helm) -> None:
     values: dict[str, Any] = {
         "dask": {"mode": "address", "address": "tcp://dask.elsewhere:8786"},
-        "networkPolicy": {"daskTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}}]},
+        "networkPolicy": {
+            "daskTo": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "elsewhere"}}}]
+        },
     }
     objects = helm.objects(FULL | values, "production")
     found = {flow for flow in flows(of_kind(objects, "NetworkPolicy"), ends_of(objects)) if flow[1] == "stranger"}

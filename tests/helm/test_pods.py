@@ -118,13 +118,13 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
     settings = named(objects, "ConfigMap", "rel-abut")
     job = next(one for one in of_kind(objects, "Job") if "-setup-" in one["metadata"]["name"])
     setup = job["spec"]["template"]["spec"]
-    for one in setup["initContainers"] + setup["containers"]:
-        variables = [part for key, value in settings["data"].items() for part in ("-e", f"{key}={value}")]
-        podman(
-            *("run", "--rm", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp:mode=1777"),  # noqa: S108 - in it
-            *("-v", f"{folder}:/data", *variables, one["image"], *one["command"], *one["args"]),
-        )
-    assert (folder / "archive" / "archive.json").is_file()
+    variables = [part for key, value in settings["data"].items() for part in ("-e", f"{key}={value}")]
+    hardened = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp:mode=1777")
+    runs = [(*one["command"], *one["args"]) for one in setup["initContainers"] + setup["containers"]]
+    demo = "python -m abut.testing /tmp/products && abut ingest /tmp/products --workers 0 --settle"
+    for run in [*runs, ("sh", "-c", demo)]:
+        podman(*hardened, "-v", f"{folder}:/data", *variables, setup["containers"][0]["image"], *run)
+    [product, *_] = sorted(path.stem for path in (folder / "archive" / "products").glob("*.json"))
     ports = {part: port() for part in PARTS}
     played = [settings]
     for part, number in ports.items():
@@ -136,7 +136,10 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
                 part: answers(f"http://127.0.0.1:{number}/readyz") for part, number in ports.items()
             }
             time.sleep(0.5)
-        assert answers(f"http://127.0.0.1:{ports['stac']}/stac/search") == 200
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports['stac']}/stac/search?ids={product}") as found:  # noqa: S310
+            assert [one["id"] for one in json.load(found)["features"]] == [product]
+        assert answers(f"http://127.0.0.1:{ports['zarr']}/zarr/products/{product}.json") == 200
+        assert answers(f"http://127.0.0.1:{ports['viewer']}/") == 200
         assert answers(f"http://127.0.0.1:{ports['zarr']}/zarr/products/none.json") == 404
         assert answers(f"http://127.0.0.1:{ports['cubes']}/cubes/processes/cube") == 200
         [name] = [one for one in podman("ps", "--format", "{{.Names}}").split() if "stac" in one and "infra" not in one]

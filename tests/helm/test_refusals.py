@@ -70,7 +70,10 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
     "folder, two pods": (TWO | DATABASE, "parts.tiles: 2 pods need archive.folder.accessMode ReadWriteMany"),
     "folder elsewhere": ({"archive": {"url": "/data2"}}, "archive"),
     "folder, two workers": ({"dask": {"mode": "deployment"}}, "dask.workers: 2 pods need"),
-    "grace": ({"maintenance": {"purge": {"grace": "6h"}}}, "maintenance.purge.grace 6h is shorter than the longest job"),
+    "grace": (
+        {"maintenance": {"purge": {"grace": "6h"}}},
+        "maintenance.purge.grace 6h is shorter than the longest job",
+    ),
     "grace, long legacy tiles": (
         {"maintenance": {"purge": {"grace": "1d"}}, "settings": {"ABUT_LEGACY_SECONDS": 90000}},
         "maintenance.purge.grace 1d is shorter",
@@ -103,7 +106,10 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
     "budget of one": ({"parts": {"stac": {"disruption": {"minAvailable": 1}}}}, "minAvailable 1 of 1 pods: no node"),
     "budget of none": ({"parts": {"stac": {"disruption": {"maxUnavailable": 0}}}}, "maxUnavailable 0: no node"),
     "two catalogues": (DATABASE | {"postgresql": {"enabled": True}}, "postgresql.enabled and catalogue.url"),
-    "database without Secret": ({"postgresql": {"enabled": True}}, "postgresql.enabled needs postgresql.existingSecret"),
+    "database without Secret": (
+        {"postgresql": {"enabled": True}},
+        "postgresql.enabled needs postgresql.existingSecret",
+    ),
     "secret in the open": ({"extraEnv": [{"name": "MY_PASSWORD", "value": "x"}]}, "extraEnv MY_PASSWORD has a value"),
     "ingest of nothing": ({"ingest": {"cron": {"enabled": True}}}, "ingest.cron.enabled needs ingest.cron.arguments"),
     "signed URLs of a folder": ({"settings": {"ABUT_PRESIGN_SECONDS": 60}}, "settings.ABUT_PRESIGN_SECONDS needs"),
