@@ -47,7 +47,7 @@ _QUANTITY: Final[Schema] = {
 }
 
 
-def closed(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
+def closed(required: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
     """Return the schema of an object that has these properties and no other."""
     found: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
     return found | ({"required": list(required)} if required else {})
@@ -73,7 +73,7 @@ KINDS: Final[dict[str, Schema]] = {
         closed(
             ("name",),
             name=_TEXT,
-            value=_TEXT,
+            value={**_TEXT, **_NO_PASSWORD},
             valueFrom=closed(
                 secretKeyRef=_KEY,
                 configMapKeyRef=_KEY,

@@ -147,3 +147,28 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
         assert podman("exec", name, "id", "-u").strip() == "10001"
         assert podman("exec", name, "sh", "-c", "touch /opt/x && echo written || echo refused").strip() == "refused"
         assert podman("exec", name, "sh", "-c", "grep CapEff /proc/1/status").split()[1].strip("0") == ""
+
+
+def test_the_pods_of_dask_find_each_other(podman: Podman, helm: Helm) -> None:
+    objects = helm.objects(VALUES | {"dask": {"workers": 1}}, "production")
+    numbers = {"8786": str(port()), "8787": str(port()), "8788": str(port())}
+    played = [named(objects, "ConfigMap", "rel-abut")]
+    for role in ("scheduler", "worker"):
+        made = json.loads(json.dumps(named(objects, "Deployment", f"rel-abut-{role}")))
+        spec = made["spec"]["template"]["spec"]
+        spec["hostNetwork"] = True
+        [one] = spec["containers"]
+        for name in ("readinessProbe", "livenessProbe", "ports"):
+            one.pop(name, None)
+        one["envFrom"] = [source for source in one["envFrom"] if "configMapRef" in source]
+        for before, after in {**numbers, "rel-abut-scheduler": "127.0.0.1"}.items():
+            one["args"] = [argument.replace(before, after) for argument in one["args"]]
+        played.append(made)
+    with playing(podman, played):
+        [name] = [
+            one for one in podman("ps", "--format", "{{.Names}}").split() if "worker" in one and "infra" not in one
+        ]
+        asked = (
+            f"print(Client('tcp://127.0.0.1:{numbers['8786']}', timeout=60).submit(sum, (40, 2)).result(timeout=60))"
+        )
+        assert podman("exec", name, "python", "-c", f"from distributed import Client; {asked}").strip() == "42"

@@ -40,6 +40,8 @@ WRONG: Final[dict[str, tuple[Values, str]]] = {
     "archive": ({"archive": {"url": "gs://bucket/l1c"}}, "url"),
     "password in a URL": ({"catalogue": {"url": "postgresql://abut:secret@db/abut"}}, "url"),
     "password of jobs": ({"jobs": {"url": "postgresql://abut:secret@db/abut"}}, "url"),
+    "password in the environment": ({"extraEnv": [{"name": "A", "value": "postgresql://a:b@c/d"}]}, "value"),
+    "password of a collector": ({"otlpEndpoint": "https://me:secret@collector"}, "otlpEndpoint"),
     "memory": ({"parts": {"stac": {"resources": {"limits": {"memory": "1 GB"}}}}}, "memory"),
     "schedule": ({"maintenance": {"purge": {"schedule": "daily"}}}, "schedule"),
     "grace without a unit": ({"maintenance": {"purge": {"grace": "7"}}}, "grace"),

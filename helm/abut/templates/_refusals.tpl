@@ -12,7 +12,7 @@
 {{- $sqlite := include "abut.isSqlite" . -}}
 {{- $jobFile := include "abut.jobsAreFiles" . -}}
 {{- $parts := splitList " " (include "abut.parts" .) -}}
-{{- $secret := or .Values.secrets .Values.extraEnvFrom -}}
+{{- $secret := or .Values.secrets .Values.extraEnvFrom .Values.extraEnv -}}
 {{- $longest := max (int .Values.ingest.deadlineSeconds) (int .Values.maintenance.deadlineSeconds) (int (.Values.settings.ABUT_LEGACY_SECONDS | default 1800)) -}}
 {{- $shutdown := 0 -}}
 
