@@ -61,9 +61,11 @@ def _podman() -> Podman:
     return Podman(Path(told["STORE"]))
 
 
-def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, each another: all are held until the last is found."""
+    with contextlib.ExitStack() as held:
+        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(one.getsockname()[1]) for one in found]
 
 
 VALUES = {"image": {"repository": "localhost/abut", "tag": "test", "pullPolicy": "Never"}}
@@ -126,7 +128,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
     for run in [*runs, ("sh", "-c", demo)]:
         podman(*hardened, "-v", f"{folder}:/data", *variables, setup["containers"][0]["image"], *run)
     [product, *_] = sorted(path.stem for path in (folder / "archive" / "products").glob("*.json"))
-    ports = {part: port() for part in PARTS}
+    ports = dict(zip(PARTS, free_ports(len(PARTS)), strict=True))
     played = [settings]
     for part, number in ports.items():
         played += runnable(named(objects, "Deployment", f"rel-abut-{part}"), number, folder)
@@ -151,7 +153,7 @@ def test_the_pods_of_the_chart_serve_an_archive(podman: Podman, helm: Helm, tmp_
 
 def test_the_pods_of_dask_find_each_other(podman: Podman, helm: Helm) -> None:
     objects = helm.objects(VALUES | {"dask": {"workers": 1}}, "production")
-    numbers = {"8786": str(port()), "8787": str(port()), "8788": str(port())}
+    numbers = dict(zip(("8786", "8787", "8788"), map(str, free_ports(3)), strict=True))
     played = [named(objects, "ConfigMap", "rel-abut")]
     for role in ("scheduler", "worker"):
         made = json.loads(json.dumps(named(objects, "Deployment", f"rel-abut-{role}")))
