@@ -15,7 +15,7 @@ from rasterio.shutil import copy
 
 from abut.errors import InvalidSafeError
 from abut.layout import BAND
-from ingest import jp2
+from ingest import jp2, raster, tiles
 from ingest.images import band_strips, classification, quality_strips
 from ingest.safe import find_granules
 from tests import safe_builder as build
@@ -223,6 +223,34 @@ def test_tiles_of_equal_bytes_are_found_where_their_sides_are_powers_of_two() ->
     assert len(set(inner)) == 2
     assert inner.count(keys[1 * 8 + 1]) == 1
     assert keys_of(encoded(planes, block=200)) == {}
+
+
+def test_empty_tiles_stay_known_however_many_others_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of a single value takes next to nothing; others go, the oldest first, when there are too many."""
+    monkeypatch.setattr(tiles, "_kept", tiles._Kept(200_000))
+    decoded: list[tuple[int, int]] = []
+    plain = raster.read
+
+    def counting(image: Any, where: str, rows: tuple[int, int], columns: tuple[int, int] | None = None) -> NDArray[Any]:
+        assert columns is not None
+        decoded.append((rows[0], columns[0]))
+        return plain(image, where, rows, columns)
+
+    monkeypatch.setattr(raster, "read", counting)
+    planes = np.zeros((8, SIDE, SIDE), np.uint8)
+    odd = [(place, place) for place in range(256, 1792, 256)]  # unlike each other; three of 65,536 bytes are kept
+    for place, _ in odd:
+        planes[2, place + 44, place : place + 5 + place // 256] = 1
+    granule = granule_with(tmp_path, {MASKS["MSK_QUALIT", "B01"]: encoded(planes)})
+    for again in range(2):
+        decoded.clear()
+        strips = quality_strips(granule, B01)
+        assert strips is not None
+        np.testing.assert_array_equal(np.concatenate(list(strips)), planes[2] << 2)
+        assert set(odd) <= set(decoded)
+        assert len(decoded) == len(odd) + (0 if again else 4)  # empty: whole, cut at the right, below, and at both
 
 
 def keys_of(data: bytes) -> dict[int, bytes]:
