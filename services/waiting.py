@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from services.settings import Settings
 
-PATIENCE: Final = 5.0
+PATIENCE: Final = 15.0
 """Seconds after which a start goes on without knowing whether store and database answer."""
 
 PATIENCE_CHECKED: Final = 60.0

@@ -72,8 +72,13 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def serving(archive: str, *options: str, env: Mapping[str, str] | None = None, **settings: str) -> Iterator[Served]:
-    """Run `abut serve` on a free port until the end of the block."""
+def serving(
+    archive: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True, **settings: str
+) -> Iterator[Served]:
+    """Run `abut serve` on a free port until the end of the block; it begins when all of its processes are ready.
+
+    Without `ready` it begins as soon as the service lives: its store or database may be away.
+    """
     command = [sys.executable, "-m", "cli.main", "serve", "--archive", archive, "--port", "0", "--json", *options]
     variables = environment(**({"log_format": "json"} | settings)) | dict(env or {})
     with (
@@ -86,6 +91,8 @@ def serving(archive: str, *options: str, env: Mapping[str, str] | None = None, *
             assert line, Path(errors.name).read_text()
             announced = json.loads(line)
             wait_until_it_answers(announced["url"])
+            if ready:
+                wait_until_ready(announced["url"], 10 if "--workers" in options or "workers" in settings else 1)
             yield Served(announced["url"], announced, process, errors)
         finally:
             if process.poll() is None:

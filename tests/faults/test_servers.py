@@ -67,7 +67,7 @@ def _served(stand: Rig, archive: Archive, tmp_path_factory: pytest.TempPathFacto
     stand.s3_proxy.become("refuse")
     stand.database_proxy.become("refuse")
     settings: Any = {**LIMITS, "results": str(folder), "catalogue": stand.catalogue}
-    with serving(archive.store.url, **settings) as running:
+    with serving(archive.store.url, ready=False, **settings) as running:
         assert ready(running.url) == {"ready": False, "archive": "does not answer; the log says why"}
         started = time.monotonic()
         refused = httpx.get(f"{running.url}/stac/search", timeout=BOUND)
