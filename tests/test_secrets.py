@@ -101,7 +101,7 @@ def answers(url: str) -> Iterator[httpx.Response]:
 
 
 def test_a_service_tells_no_secret_at_the_most_talkative_level(archive: Archive, tmp_path: Path) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "read": "token",
         "read_tokens": READER,
         "write_tokens": WRITER,

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -44,7 +44,7 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture(scope="module")
 def served(archive: Archive, collector: Collector) -> Iterator[Served]:
     """Several workers behind one address, of which each sends its own spans."""
-    closed = {"read": "token", "read_tokens": SECRET, "workers": "2", "cube_workers": "1"}
+    closed: dict[str, Any] = {"read": "token", "read_tokens": SECRET, "workers": "2", "cube_workers": "1"}
     with serving(archive.store.url, env=collector.environment, **closed) as made:
         wait_until_ready(made.url, 20)
         yield made
