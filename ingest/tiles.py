@@ -28,10 +28,10 @@ type Convert = Callable[[NDArray[Any], str], NDArray[Any]]
 type Key = tuple[bytes, int, int, str]
 
 CACHE_BYTES: Final = 32 << 20
-"""What the decoded tiles that are kept may take; one of a single value, as most are, takes next to nothing."""
+"""What the decoded tiles that are kept may take."""
 
-_OVERHEAD: Final = 512
-"""Bytes of an entry besides its pixels, rounded up: key, array and place in the dictionary."""
+FLAT_TILES: Final = 4096
+"""How many tiles of a single value, as most are, are kept besides: half a kilobyte each, whatever their size."""
 
 _lock = threading.Lock()
 
@@ -108,34 +108,31 @@ def _remember(key: Key | None, tile: NDArray[Any]) -> None:
 
 
 class _Kept:
-    """Decoded tiles, those used last; what they take is bounded."""
+    """Decoded tiles, those used last; what they take is bounded, and those of a single value are not pushed out."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0
-        self._tiles: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+        self._mixed: OrderedDict[Key, NDArray[Any]] = OrderedDict()
+        self._flat: OrderedDict[Key, NDArray[Any]] = OrderedDict()
 
     def get(self, key: Key) -> NDArray[Any] | None:
-        if key in self._tiles:
-            self._tiles.move_to_end(key)
-        return self._tiles.get(key)
+        tiles = self._flat if key in self._flat else self._mixed
+        if key in tiles:
+            tiles.move_to_end(key)
+        return tiles.get(key)
 
     def add(self, key: Key, tile: NDArray[Any]) -> None:
-        if key not in self._tiles:
-            self._tiles[key] = kept = _compact(tile)
-            self._bytes += _bytes(kept)
+        first = tile[:1, :1]
+        if (tile == first).all():
+            self._flat[key] = np.broadcast_to(first.copy(), tile.shape)
+            if len(self._flat) > FLAT_TILES:
+                self._flat.popitem(last=False)
+            return
+        if key not in self._mixed:
+            self._mixed[key] = tile.copy()
+            self._bytes += tile.nbytes
         while self._bytes > self._limit:
-            self._bytes -= _bytes(self._tiles.popitem(last=False)[1])
-
-
-def _compact(tile: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy; of a tile of a single value, a view of that value."""
-    first = tile[:1, :1]
-    return np.broadcast_to(first.copy(), tile.shape) if (tile == first).all() else tile.copy()
-
-
-def _bytes(tile: NDArray[Any]) -> int:
-    """Memory of a tile that is kept."""
-    return _OVERHEAD + (tile.nbytes if any(tile.strides) else tile.itemsize)
+            self._bytes -= self._mixed.popitem(last=False)[1].nbytes
 
 
 _kept = _Kept(CACHE_BYTES)
