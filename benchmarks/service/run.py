@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="little data, one start each: to see that it works")
     options = parser.parse_args()
     quick: bool = options.quick
-    out = options.out / ("quick" if quick else "full")
+    out = options.out.absolute() / ("quick" if quick else "full")
     size = QUICK if quick else FULL
     (scene := out / "tiles").mkdir(parents=True, exist_ok=True)
     make(size, scene)
@@ -44,11 +44,13 @@ def main() -> None:
         name: [start.start(archive, parts) for _ in range(1 if quick else 5)] for name, parts in start.PARTS.items()
     }
     packages = start.imports()
+    show(begun := start_rows(starts))
     rates = replicas.rates(size, scene, seconds=2 if quick else 20)
+    show(served := rate_rows(rates))
     shutil.rmtree(out / "store", ignore_errors=True)
     compared = store.compare(safes(out / "safe", quick=quick), out / "store")
-    rows = [*start_rows(starts), *rate_rows(rates), *store_rows(compared)]
-    show(rows)
+    show(stored := store_rows(compared))
+    rows = [*begun, *served, *stored]
     show_table("milliseconds of imports, by package", [{"package": name, "ms": ms} for name, ms in _most(packages)])
     found: dict[str, Any] = {
         "cores": os.cpu_count(),
