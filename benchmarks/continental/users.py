@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import httpx
 
+from abut.period import parse_period
 from benchmarks.continental.scale import BANDS
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ class Wish:
 
     tiles: tuple[str, ...]
     """Tiles."""
-    months: tuple[str, ...]
-    """Months, each such as ``2025-07``."""
+    periods: tuple[str, ...]
+    """Months and other periods, such as ``2025-07`` and ``2025-04-01/2025-04-04``."""
     kind: Kind
     """What of them."""
 
     @property
     def parts(self) -> int:
         """Cubes that are made for it."""
-        return len(self.tiles) * len(self.months)
+        return len(self.tiles) * len(self.periods)
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ def ask_all(url: str, wishes: Sequence[Wish], timeout: float) -> list[Told]:
     start, gate = time.monotonic(), threading.Barrier(len(wishes))
 
     def one(number: int, wish: Wish) -> Told:
-        with httpx.Client(timeout=300, headers={"x-forwarded-for": f"198.51.100.{number + 1}"}) as client:
+        with httpx.Client(timeout=300, headers=headers_of(number)) as client:
             gate.wait()
             return _asked(client, url, wish, start, timeout)
 
@@ -84,18 +84,23 @@ def ask_all(url: str, wishes: Sequence[Wish], timeout: float) -> list[Told]:
         return list(pool.map(one, range(len(wishes)), wishes))
 
 
+def headers_of(number: int) -> dict[str, str]:
+    """Return the headers by which the service knows a user: an address."""
+    return {"x-forwarded-for": f"198.51.100.{number + 1}"}
+
+
 def remove(told: Sequence[Told]) -> None:
     """Forget jobs; the service deletes their results by itself, later."""
     for number, one in enumerate(told):
-        httpx.delete(one.job, headers={"x-forwarded-for": f"198.51.100.{number + 1}"}, timeout=60)
+        httpx.delete(one.job, headers=headers_of(number), timeout=60)
 
 
 def _asked(client: httpx.Client, url: str, wish: Wish, start: float, timeout: float) -> Told:
     told = Told(wish)
-    for month in wish.months:
+    for period in wish.periods:
         query = {
             "collections": ["sentinel-2-l1c"],
-            "datetime": _interval(month),
+            "datetime": parse_period(period).interval,
             "limit": 500,
             "fields": {"include": ["id"]},
         }
@@ -105,7 +110,7 @@ def _asked(client: httpx.Client, url: str, wish: Wish, start: float, timeout: fl
             raise RuntimeError(f"{answer.status_code}: {answer.text}")
         told.found += len(answer.json()["features"])
     told.searched = time.monotonic() - start
-    inputs = {**_INPUTS[wish.kind], "tile": list(wish.tiles), "datetime": list(wish.months)}
+    inputs = {**_INPUTS[wish.kind], "tile": list(wish.tiles), "datetime": list(wish.periods)}
     made = client.post(
         f"{url}/cubes/processes/cube/execution", json={"inputs": inputs}, headers={"prefer": "respond-async"}
     )
@@ -126,12 +131,6 @@ def _asked(client: httpx.Client, url: str, wish: Wish, start: float, timeout: fl
     raise TimeoutError(f"{told.job} took longer than {timeout} s")
 
 
-def _interval(month: str) -> str:
-    """Return a month as STAC wants it."""
-    year, number = map(int, month.split("-"))
-    return f"{month}-01T00:00:00Z/{month}-{calendar.monthrange(year, number)[1]}T23:59:59Z"
-
-
 def jain(values: Sequence[float]) -> float:
     """Return Jain's index of fairness: 1 if all values are equal, 1 / n if one has all."""
     squares = sum(value * value for value in values)
@@ -139,6 +138,6 @@ def jain(values: Sequence[float]) -> float:
 
 
 def fairness(told: Sequence[Told]) -> float:
-    """Return Jain's index of the parts that users had when the first of them had all."""
+    """Return Jain's index of the parts that users had when the first of them had all: until then all want more."""
     first = min(one.done for one in told)
     return jain([one.parts_at(first) for one in told])
