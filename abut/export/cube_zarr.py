@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import warnings
@@ -14,13 +15,18 @@ from abut.export.zarr_chunks import ChunkWriter
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import xarray as xr
+    from zarr.abc.store import Store
 
     from abut.export.rasters import Cube
 
+_ROOT: Final = "zarr.json"
+"""Key of the metadata of all: who reads it finds everything."""
+_AT_ONCE: Final = 32
+"""Small objects that are written at once."""
 _PIECE: Final = 8_000_000
 """Bytes of a lazy cube, all variables of a group, that are read and written together, if that is more than a chunk."""
 
@@ -48,42 +54,67 @@ def write_zarr(
     """
     import zarr  # noqa: PLC0415 - slow to import
     from zarr.codecs import BloscCodec  # noqa: PLC0415 - as above
+    from zarr.core.sync import sync  # noqa: PLC0415 - as above
+    from zarr.storage import MemoryStore  # noqa: PLC0415 - as above
 
     packed = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     groups = datasets(cube)
-    total = sum(len(list(_pieces(dataset))) for dataset in groups.values())
-    count = 0
+    pieces = {group: list(_pieces(dataset)) for group, dataset in groups.items()}
+    lazy = [group for group, some in pieces.items() if some != [{}]]
+    total, count = sum(map(len, pieces.values())), 0
+    # A group has dozens of small arrays, coordinates among them: one request after the other, each with the latency of
+    # the store, would take longer than its pixels.
+    draft = MemoryStore() if lazy else store
     with warnings.catch_warnings():
         # Texts and consolidated metadata are not written down in the specification yet; xarray and zarr-python agree.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"(zarr|xarray)\b")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"zarr\b")
         for group, dataset in groups.items():
-            rasters = rasters_of(dataset)
             encoding = {
                 name: {**mapping_of(dataset[name]), "chunks": _chunks(dataset[name]), "compressors": packed}
-                for name in rasters
+                for name in rasters_of(dataset)
             }
-            pieces = list(_pieces(dataset))
-            lazy = pieces != [{}]
-            made: Any = partial(dataset.to_zarr, store, group=group, mode="a", zarr_format=3, consolidated=False)
-            made(encoding=encoding, compute=not lazy, safe_chunks=not lazy)
-            arrays: Any = zarr.open_group(store, path=group.strip("/"), mode="r+", zarr_format=3) if lazy else {}
-            if lazy:
-                for _ in _written(dataset[rasters], arrays, pieces, scheduler):
+            made: Any = partial(dataset.to_zarr, draft, group=group, mode="a", zarr_format=3, consolidated=False)
+            made(encoding=encoding, compute=group not in lazy, safe_chunks=group not in lazy)
+        zarr.consolidate_metadata(draft, zarr_format=3)
+        if lazy:
+            sync(_copied(draft, store, lambda key: key != _ROOT))
+        for group, dataset in groups.items():
+            if group in lazy:
+                rasters = rasters_of(dataset)
+                paths = {name: f"{group}/{name}".strip("/") for name in rasters}
+                arrays = {name: zarr.open_array(store, path=path, mode="r+") for name, path in paths.items()}
+                for _ in _written(dataset[rasters], arrays, pieces[group], scheduler):
                     count += 1
                     done(count, total)
-            if not lazy:
-                count += len(pieces)
+            else:
+                count += len(pieces[group])
                 done(count, total)
-        zarr.consolidate_metadata(store, zarr_format=3)
+        if lazy:
+            sync(_copied(draft, store, lambda key: key == _ROOT))
+
+
+async def _copied(draft: Store, store: Store, wanted: Callable[[str], bool]) -> None:
+    """Copy the objects of a small store whose keys are wanted into another, some at once."""
+    from zarr.core.buffer import default_buffer_prototype  # noqa: PLC0415 - slow to import
+
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def copy(key: str) -> None:
+        content = await draft.get(key, default_buffer_prototype())
+        assert content is not None  # noqa: S101 - it was listed
+        async with free:
+            await store.set(key, content)
+
+    await asyncio.gather(*[copy(key) async for key in draft.list() if wanted(key)])
 
 
 def _written(
-    dataset: xr.Dataset, group: Any, pieces: Sequence[dict[str, slice]], scheduler: str | None
+    dataset: xr.Dataset, arrays: Mapping[str, Any], pieces: Sequence[dict[str, slice]], scheduler: str | None
 ) -> Iterator[None]:
     """Read and write the pieces of a lazy group; yields after each."""
     names = [str(name) for name in dataset.data_vars]
-    with ChunkWriter({name: group[name] for name in names}) as writer:
+    with ChunkWriter(arrays) as writer:
         for piece in pieces:
             part = dataset.isel(piece).load(scheduler=scheduler)
             step, rows, columns = piece.values()
