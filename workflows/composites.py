@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 RADIUS: Final = 0
 """Metres of ground around a pixel that its value depends on."""
-_ROWS: Final = 128
+_PIXELS: Final = 1 << 16
+"""Pixels that are computed at a time: so few that a processor's cache holds some layers of them."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +72,7 @@ def composite(layers: Sequence[NDArray[np.int16]], moments: Sequence[Moment], me
     -------
     Composite
         The same bytes for any order of the layers and, pixel by pixel, any cut of them. Memory beside the layers: 6
-        bytes a pixel, and 40 bytes and 6 a layer for each pixel of 128 rows.
+        bytes a pixel.
 
     Raises
     ------
@@ -94,25 +96,77 @@ def composite(layers: Sequence[NDArray[np.int16]], moments: Sequence[Moment], me
         np.empty(shape, np.int16),
         tuple(moments[number] for number in order),
     )
-    for start in range(0, shape[0], _ROWS):
-        rows = slice(start, start + _ROWS)
-        stack = np.stack([layers[number][rows] for number in order])
-        made.values[rows], made.count[rows], made.source[rows] = _combined(stack, method)
+    step = max(1, _PIXELS // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        rows = slice(start, start + step)
+        parts = [layers[number][rows] for number in order]
+        _combine(parts, method, made.values[rows], made.count[rows], made.source[rows])
     return made
 
 
-def _combined(
-    stack: NDArray[np.int16], method: Method
-) -> tuple[NDArray[np.int16], NDArray[np.uint16], NDArray[np.int16]]:
-    """Return value, count and source of each pixel; the stack is (moment, y, x)."""
-    count = (stack != NODATA).sum(axis=0)
-    ranked = np.sort(stack, axis=0)  # nodata is the least value: it comes first
-    least = len(stack) - count
-    wanted = least + (count - 1) // 2 if method == "median" else np.full(count.shape, len(stack) - 1)
-    wanted = np.where(count > 0, wanted, len(stack) - 1)
-    values = np.take_along_axis(ranked, wanted[None], axis=0)[0]
-    source = np.where(count > 0, (stack == values).argmax(axis=0), -1).astype(np.int16)
-    return values, count.astype(np.uint16), source
+def _combine(
+    layers: Sequence[NDArray[np.int16]],
+    method: Method,
+    values: NDArray[np.int16],
+    count: NDArray[np.uint16],
+    source: NDArray[np.int16],
+) -> None:
+    """Fill in value, count and source of each pixel of layers in their order."""
+    count[:] = 0
+    for layer in layers:
+        count += layer != NODATA
+    if not count.any():
+        values[:], source[:] = NODATA, -1
+        return
+    ranked = _ranked(layers)  # nodata is the least value: it comes first
+    if method == "max":
+        values[:] = ranked[-1]
+    else:
+        # Of n layers of which c have data, the lower median is number n - c + (c - 1) // 2 from below.
+        least, most = int(count.min()), int(count.max())
+        values[:] = NODATA
+        for seen in range(max(least, 1), most + 1):
+            wanted = ranked[len(layers) - seen + (seen - 1) // 2]
+            if least == most:
+                values[:] = wanted
+            else:
+                np.copyto(values, wanted, where=count == seen)
+    source[:] = -1
+    for number in range(len(layers) - 1, -1, -1):
+        np.copyto(source, np.int16(number), where=layers[number] == values)
+    source[count == 0] = -1
+
+
+def _ranked(layers: Sequence[NDArray[np.int16]]) -> list[NDArray[np.int16]]:
+    """Return the layers with the values of each pixel sorted.
+
+    Batcher's odd-even merge sort (K. E. Batcher, Sorting networks and their applications, 1968): minima and maxima of
+    whole layers, which processors compute of many pixels at once; a sort of each pixel takes ten times as long.
+    """
+    ranked = list(layers)
+    for low, high in _comparisons(len(layers)):
+        first, second = ranked[low], ranked[high]
+        ranked[low], ranked[high] = np.minimum(first, second), np.maximum(first, second)
+    return ranked
+
+
+@cache
+def _comparisons(count: int) -> tuple[tuple[int, int], ...]:
+    """Return the pairs that the network compares, one after the other."""
+    pairs: list[tuple[int, int]] = []
+    sorted_ = 1
+    while sorted_ < count:
+        apart = sorted_
+        while apart:
+            for start in range(apart % sorted_, count - apart, 2 * apart):
+                pairs += [
+                    (low, low + apart)
+                    for low in range(start, min(start + apart, count - apart))
+                    if low // (2 * sorted_) == (low + apart) // (2 * sorted_)
+                ]
+            apart //= 2
+        sorted_ *= 2
+    return tuple(pairs)
 
 
 def _twice(moments: Sequence[Moment]) -> Moment:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from workflows.errors import WorkflowError
-from workflows.reflectance import reflectance
+from workflows.reflectance import block_sums, reflectance
 from workflows.scene import RESOLUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -34,6 +34,8 @@ NODATA: Final = -32_768
 _LIMIT: Final = 32_767
 _STRIP: Final = 960
 """Metres of ground that are computed at a time."""
+_PIXELS: Final = 1 << 15
+"""Pixels that are computed at a time: so few that a processor's cache holds what is made of them on the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,56 @@ def spectral_index(scene: Scene, name: str) -> NDArray[np.int16]:
     return found
 
 
+def index_of_numbers(
+    index: Index, numbers: Sequence[NDArray[np.uint16]], offsets: Sequence[int], quantification: int
+) -> NDArray[np.int16]:
+    """Return an index of digital numbers.
+
+    Parameters
+    ----------
+    index : Index
+        The index.
+    numbers : sequence of ndarray of uint16, shape (y, x)
+        DN of the bands of its formula, in its order, each at its own pixel size; 0 is nodata.
+    offsets : sequence of int
+        ``RADIO_ADD_OFFSET`` of each.
+    quantification : int
+        ``QUANTIFICATION_VALUE``.
+
+    Returns
+    -------
+    ndarray of int16, shape (y, x)
+        As `spectral_index` at the pixel size of the coarsest band; a pixel of it is the mean of the finer ones that
+        have data.
+
+    Raises
+    ------
+    WorkflowError
+        If finer bands are no whole number of pixels of the coarsest.
+    """
+    factors = [index.resolution // RESOLUTION[band] for band in index.bands]
+    rows, columns = (side // factors[0] for side in numbers[0].shape)
+    found = np.empty((rows, columns), np.int16)
+    step = max(1, _PIXELS // max(1, columns))
+    for start in range(0, rows, step):
+        values = []
+        for array, factor, offset in zip(numbers, factors, offsets, strict=True):
+            part = array[start * factor : (start + step) * factor]
+            if factor == 1:
+                value = part.astype(np.float64)
+                value[part == 0] = np.nan
+            else:
+                sums, counts = block_sums(part, factor)
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    value = sums / counts
+            value += offset
+            value /= quantification
+            values.append(value)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            found[start : start + step] = quantized(index.formula(*values))
+    return found
+
+
 def quantized(values: Values) -> NDArray[np.int16]:
     """Return values as whole ten-thousandths; what is not finite becomes `NODATA`.
 
@@ -125,5 +177,8 @@ def quantized(values: Values) -> NDArray[np.int16]:
         ``rint(10,000 x)``, within +-32,767.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        whole = np.clip(np.rint(values * SCALE), -_LIMIT, _LIMIT)
-    return np.where(np.isfinite(values), whole, NODATA).astype(np.int16)
+        whole = np.multiply(values, SCALE)
+        np.rint(whole, out=whole)
+        np.clip(whole, -_LIMIT, _LIMIT, out=whole)
+        whole[~np.isfinite(values)] = NODATA
+        return whole.astype(np.int16)

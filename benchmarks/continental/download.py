@@ -28,7 +28,7 @@ from abut.export.cube_zarr import write_zarr
 from benchmarks.continental.outputs import digest_of
 from benchmarks.continental.scale import BANDS
 from workflows.composites import Moment, composite
-from workflows.indices import INDICES, NODATA, quantized
+from workflows.indices import INDICES, index_of_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TILE: Final = re.compile(r"_T([0-9A-Z]{5})_")
-_ROWS: Final = 960
 _OFFSET: Final = {"B04": "3", "B08": "7"}
 """``band_id`` of the offsets in the metadata of a product."""
 
@@ -143,26 +142,20 @@ def _ndvi(
     quantification: Sequence[int],
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
-    """Return value, count and source of the median of a month, (1, y, x) each; in strips, as memory is dear."""
+    """Return value, count and source of the median of a month, (1, y, x) each."""
     index = INDICES["ndvi"]
-    moments = [Moment(_time(name), name) for name in names]
-    shape = (1, *next(iter(stack.values())).shape[1:])
-    values, count, source = (np.empty(shape, np.int16) for _ in range(3))
-    for top in range(0, shape[1], _ROWS):
-        rows = slice(top, top + _ROWS)
-        layers = []
-        for step in range(len(names)):
-            bands = []
-            for band in index.bands:
-                pixels = stack[band][step, rows].astype(np.float64)
-                pixels[pixels == 0] = np.nan
-                bands.append((pixels + offsets[step][band]) / quantification[step])
-            with np.errstate(invalid="ignore", divide="ignore"):
-                layers.append(quantized(index.formula(*bands)))
-        made = composite(layers, moments)
-        values[0, rows], count[0, rows], source[0, rows] = made.values, made.count, made.source
-    assert np.iinfo(np.int16).min == NODATA  # noqa: S101 - what a reader expects
-    return {"ndvi": values, "ndvi_count": count, "ndvi_source": source}
+    layers = [
+        index_of_numbers(
+            index, [stack[band][step] for band in index.bands], [offsets[step][band] for band in index.bands], scale
+        )
+        for step, scale in enumerate(quantification)
+    ]
+    made = composite(layers, [Moment(_time(name), name) for name in names])
+    return {
+        "ndvi": made.values[None],
+        "ndvi_count": made.count.astype(np.int16)[None],
+        "ndvi_source": made.source[None],
+    }
 
 
 def _opened(path: Path) -> tuple[dict[str, str], dict[str, int], int]:

@@ -12,8 +12,7 @@ from abut.errors import BadRequestError, TooLargeError
 from abut.layout import BAND
 from abut.messages import quoted
 from workflows.composites import Moment, composite
-from workflows.indices import INDICES, NODATA, SCALE, Index, quantized
-from workflows.reflectance import block_sums
+from workflows.indices import INDICES, NODATA, SCALE, Index, index_of_numbers
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -158,14 +157,8 @@ class _How:
         return np.stack([made.values, made.count.astype(np.int16), order[made.source]])
 
     def _layer(self, step: int, bands: list[NDArray[np.uint16]]) -> NDArray[np.int16]:
-        index = INDICES[self.name]
-        values = []
-        for band, array, offsets in zip(index.bands, bands, self.offsets, strict=True):
-            sums, counts = block_sums(array, index.resolution // BAND[band].resolution)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                values.append((sums / counts + offsets[step]) / self.quantification[step])
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return quantized(index.formula(*values))
+        offsets = [one[step] for one in self.offsets]
+        return index_of_numbers(INDICES[self.name], bands, offsets, self.quantification[step])
 
 
 def derived_of(given: Mapping[str, Any]) -> Derived | None:

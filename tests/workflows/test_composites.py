@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workflows import composites
 from workflows.composites import Moment, composite
 from workflows.errors import WorkflowError
 from workflows.indices import NODATA
@@ -26,7 +27,7 @@ def layers(count: int, seed: int = 3) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("method", ["median", "max"])
-@pytest.mark.parametrize("count", [1, 2, 5, 8])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8])
 def test_each_pixel_is_a_value_that_was_seen(method: str, count: int) -> None:
     given_layers = layers(count)
     made = composite(given_layers, MOMENTS[:count], method)  # type: ignore[arg-type] # of its two words
@@ -41,6 +42,13 @@ def test_each_pixel_is_a_value_that_was_seen(method: str, count: int) -> None:
         assert made.values[row, column] == expected
         first = next(n for n, layer in enumerate(given_layers) if layer[row, column] == expected)
         assert made.source[row, column] == first
+
+
+@pytest.mark.parametrize("count", [*range(1, 41), 73, 200])
+def test_the_network_sorts_any_number_of_layers(count: int) -> None:
+    random = np.random.default_rng(count)
+    stack = random.integers(0, 2, (count, 4096), np.int16)  # what sorts all of two values sorts all (0-1 principle)
+    assert np.array_equal(np.stack(composites._ranked(list(stack))), np.sort(stack, axis=0))
 
 
 @given(order=st.permutations(range(8)), at=st.integers(1, 11))
