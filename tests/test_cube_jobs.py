@@ -91,7 +91,7 @@ def test_a_job_is_accepted_then_running_then_successful(store: JobStore, watch: 
     begun = store.get(job.id)
     assert begun is not None
     assert (begun.status, begun.started, begun.updated, begun.progress) == ("running", watch(), watch(), 0)
-    assert store.renew(first, 60, progress=50)
+    assert store.renew([(first, 50)], 60) == []
     assert [part.progress for part in store.parts(job.id)] == [50, 0]
     assert store.finish(first, "somewhere/0")
     half = store.get(job.id)
@@ -120,7 +120,7 @@ def test_jobs_survive_a_restart(url: str, watch: Watch) -> None:
         again = [claim(after), claim(after)]
         assert sorted(one.part.number for one in again) == [0, 1]
         assert not after.finish(held, "late")  # another has it now
-        assert not after.renew(held, 60, 99)
+        assert after.renew([(held, 99), (again[0], 1)], 60) == [held]
         assert all(after.finish(one, f"{one.part.number}") for one in again)
         done = after.get(job.id)
         assert done is not None
@@ -146,7 +146,7 @@ def test_a_renewed_lease_does_not_run_out(store: JobStore, watch: Watch) -> None
     held = claim(store)
     for _ in range(3):
         watch.wait(59)
-        assert store.renew(held, 60, 10)
+        assert store.renew([(held, 10)], 60) == []
         assert store.claim("other", 60, at_once=9, per_user=9) is None
     watch.wait(60)
     assert claim(store).part.tries == 2
@@ -199,7 +199,7 @@ def test_a_dismissed_job_is_over_for_its_runner_too(store: JobStore, watch: Watc
     dismissed = store.dismiss(job.id)
     assert dismissed is not None
     assert (dismissed.status, dismissed.expires) == ("dismissed", watch() + KEEP)
-    assert not store.renew(held, 60, 10)
+    assert store.renew([(held, 10)], 60) == [held]
     assert not store.finish(held, "late")
     assert not store.give_back(held, "late", failed=True)
     assert not store.fail(held, "late")

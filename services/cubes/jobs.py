@@ -217,14 +217,27 @@ class JobStore(Protocol):
             How many parts may run at once, of all users and of each, whoever does them.
         """
 
-    def renew(self, claim: Claim, lease_seconds: float, progress: int) -> bool:
-        """Go on with a part; False if it is no longer claimed by this (the job was dismissed, or another has it)."""
+    def renew(self, held: Sequence[tuple[Claim, int]], lease_seconds: float) -> list[Claim]:
+        """Go on with some parts, all in one write: there may be hundreds.
+
+        Parameters
+        ----------
+        held : sequence of Claim and int
+            The claims, and how many percent of each part are done.
+        lease_seconds : float
+            How long from now on they stay claimed.
+
+        Returns
+        -------
+        list of Claim
+            Those that are no longer claimed by this: their job was dismissed, or another has them.
+        """
 
     def finish(self, claim: Claim, result: str) -> bool:
-        """Note that a part is complete, and the job if all are; False, and nothing changes, as `renew`."""
+        """Note that a part is complete, and the job if all are; False, and nothing changes, if it was lost."""
 
     def give_back(self, claim: Claim, message: str, *, failed: bool) -> bool:
-        """Let a part be done by another; False as `renew`.
+        """Let a part be done by another; False as `finish`.
 
         Parameters
         ----------
@@ -237,7 +250,7 @@ class JobStore(Protocol):
         """
 
     def fail(self, claim: Claim, message: str) -> bool:
-        """Note that a part, and so its job, has failed and will again; False as `renew`."""
+        """Note that a part, and so its job, has failed and will again; False as `finish`."""
 
     def expired(self, limit: int = 100) -> list[Job]:
         """Return jobs that are to be deleted by now, the longest overdue first."""

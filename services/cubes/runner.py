@@ -18,7 +18,7 @@ from services.cubes.worker import Outcome, Task, run
 from services.logs import within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from services.cubes.jobs import Claim, JobStore
 
@@ -174,12 +174,18 @@ class Runner:
             if active.future.done() or active.future.status in _GONE:
                 self._settle(active)
                 del self._active[token]
-            elif not active.lost and self._is_due(active):
-                progress = active.progress
-                active.lost = not self._jobs.renew(active.claim, self._how.lease_seconds, progress)
-                active.renewed, active.told = time.monotonic(), progress
-                if active.lost and self._client is not None:
-                    self._client.cancel([active.future], force=True, reason="dismissed")
+        due = [active for active in self._active.values() if not active.lost and self._is_due(active)]
+        if due:
+            self._renew(due)
+
+    def _renew(self, due: Sequence[_Active]) -> None:
+        """Renew claims, and give up the parts that are no longer wanted."""
+        held = [(active.claim, active.progress) for active in due]
+        lost = {claim.token for claim in self._jobs.renew(held, self._how.lease_seconds)}
+        for active, (claim, progress) in zip(due, held, strict=True):
+            active.renewed, active.told, active.lost = time.monotonic(), progress, claim.token in lost
+        if lost and self._client is not None:
+            self._client.cancel([active.future for active in due if active.lost], force=True, reason="dismissed")
 
     def _is_due(self, active: _Active) -> bool:
         """Claims are renewed in time, and often enough to tell progress and to notice that a job was dismissed."""

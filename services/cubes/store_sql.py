@@ -176,18 +176,22 @@ class SqlJobStore:
             )
         return Claim(part=part, user=user, token=token)
 
-    def renew(self, claim: Claim, lease_seconds: float, progress: int) -> bool:
-        """Go on with a part; False if it is no longer claimed by this."""
+    def renew(self, held: Sequence[tuple[Claim, int]], lease_seconds: float) -> list[Claim]:
+        """Go on with some parts; returns the claims that are lost."""
+        lost = []
         with self.database.transaction() as run:
             now = self._now()
-            lease, known = now + _micros(lease_seconds), claim.token
-            held = run("UPDATE parts SET lease = ?, progress = ? WHERE token = ? RETURNING 1", lease, progress, known)
-            if held:
-                self._count(run, claim.part.job, now)
-        return bool(held)
+            lease = now + _micros(lease_seconds)
+            mine = "UPDATE parts SET lease = ?, progress = ? WHERE token = ? RETURNING 1"
+            for claim, progress in held:
+                if not run(mine, lease, progress, claim.token):
+                    lost.append(claim)
+            for job in sorted({claim.part.job for claim, _ in held if claim not in lost}):
+                self._count(run, job, now)
+        return lost
 
     def finish(self, claim: Claim, result: str) -> bool:
-        """Note that a part is complete, and the job if all are; False as `renew`."""
+        """Note that a part is complete, and the job if all are; False if it is no longer claimed by this."""
         with self.database.transaction() as run:
             done = "UPDATE parts SET status = 'successful', progress = 100, result = ?, token = NULL, message = ''"
             held = run(f"{done} WHERE token = ? RETURNING 1", result, claim.token)
@@ -196,7 +200,7 @@ class SqlJobStore:
         return bool(held)
 
     def give_back(self, claim: Claim, message: str, *, failed: bool) -> bool:
-        """Let a part be done by another; after `TRIES` tries that count it has failed. False as `renew`."""
+        """Let a part be done by another; after `TRIES` tries that count it has failed. False as `finish`."""
         if failed and claim.part.tries >= TRIES:
             return self.fail(claim, f"{message}, at the last of {TRIES} tries")
         with self.database.transaction() as run:
@@ -204,7 +208,7 @@ class SqlJobStore:
             return bool(run(f"{back} WHERE token = ? RETURNING 1", _text(message), 0 if failed else 1, claim.token))
 
     def fail(self, claim: Claim, message: str) -> bool:
-        """Note that a part, and so its job, has failed and will again; False as `renew`."""
+        """Note that a part, and so its job, has failed and will again; False as `finish`."""
         with self.database.transaction() as run:
             over = "UPDATE parts SET status = 'failed', token = NULL, message = ?"
             held = run(f"{over} WHERE token = ? RETURNING 1", _text(message), claim.token)
@@ -277,11 +281,12 @@ class SqlJobStore:
 
 
 def _waiting(run: Run) -> list[Waiting]:
+    """Return the users with parts that wait; by user, since each has thousands of them."""
+    waits = "FROM parts w WHERE w.status = 'waiting' AND w.owner = u.id"
     rows = run(
-        "SELECT w.owner, u.served, w.since, "
-        "(SELECT count(*) FROM parts r WHERE r.status = 'running' AND r.owner = w.owner) "
-        "FROM (SELECT owner, min(created) AS since FROM parts WHERE status = 'waiting' GROUP BY owner) w "
-        "JOIN users u ON u.id = w.owner"
+        f"SELECT u.id, u.served, (SELECT min(w.created) {waits}), "  # noqa: S608 - of constants
+        "(SELECT count(*) FROM parts r WHERE r.status = 'running' AND r.owner = u.id) "
+        f"FROM users u WHERE EXISTS (SELECT 1 {waits})"
     )
     return [Waiting(*row) for row in rows]
 
