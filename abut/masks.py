@@ -6,8 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
-from zarr.storage import ObjectStore
 
 from abut.errors import DigestMismatchError, MissingObjectError
 from abut.layout import BAND, CLASSIFICATION, DETECTOR_FOOTPRINT, GEOMETRY, QUALITY, bands_of
@@ -132,6 +130,9 @@ def _checked(archive: Archive, product: Product, path: str) -> NDArray[np.float6
 
 
 def _read(archive: Archive, product: Product, path: str, place: tuple[Any, ...]) -> NDArray[Any]:
+    import zarr  # noqa: PLC0415 - slow to import, and services start without it
+    from zarr.storage import ObjectStore  # noqa: PLC0415 - as above
+
     where = f"{product.folder}/{path}"
     label = f"{archive.store.url}/{where}"
     try:

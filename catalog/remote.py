@@ -14,6 +14,7 @@ import httpx
 
 from abut.catalogue import without_secrets
 from abut.errors import CatalogueError
+from catalog.announced import ARCHIVE, BULK, REGISTER
 from catalog.comparing import digest
 from catalog.item import COLLECTION_ID
 from catalog.owner import Owner
@@ -23,15 +24,6 @@ from catalog.remote_items import batches, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
-
-REGISTER: Final = "urn:abut:stac:register:1"
-"""Conformance class of servers that hand out items as they are stored, withdrawn ones too, to those who may."""
-
-BULK: Final = "urn:abut:stac:bulk:1"
-"""Conformance class of servers that take many items at once, by `catalog.interface`'s rule of revisions."""
-
-ARCHIVE: Final = "abut:archive"
-"""Field of the landing page of servers of Abut: id of the archive that they serve."""
 
 PAGE: Final = 500
 """Items asked for at once."""

@@ -75,6 +75,9 @@ def renders() -> dict[str, dict[str, Any]]:
     return {name: render.stac() for name, render in RENDERS.items()}
 
 
+DEFAULT: Final = "true-colour"
+"""Picture of a request that names none."""
+
 SHOWN: Final = {
     **{band.name: (0.0, 0.5) for band in BANDS},
     "B01": (0.08, 0.35),

@@ -10,7 +10,6 @@ from abut.errors import InvalidArchiveError
 from catalog.opening import open_own, reached_by
 from services.settings import InvalidSettingError
 from services.stac.auth import READ, REGISTER, WRITE, EitherAccess, token_access
-from services.stac.oidc import OidcAccess, Provider
 
 if TYPE_CHECKING:
     from abut.archive import Archive
@@ -99,5 +98,7 @@ def access_of(settings: Settings) -> Access | None:
     except ValueError as error:
         raise InvalidSettingError(f"ABUT_READ_TOKENS, ABUT_WRITE_TOKENS, ABUT_REGISTER_TOKENS: {error}") from error
     if settings.oidc_issuer and settings.oidc_audience:
+        from services.stac.oidc import OidcAccess, Provider  # noqa: PLC0415 - takes long, and few services need it
+
         ways.append(OidcAccess(Provider(issuer=settings.oidc_issuer, audience=settings.oidc_audience)))
     return EitherAccess(tuple(ways))

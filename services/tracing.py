@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from fastapi import FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.routing import Mount
 
@@ -100,11 +98,13 @@ def _template(scope: Scope, root: str) -> str:
 
 def _own(app: Any, route: Any) -> str:
     """Return the template of a route within its application: with the prefixes that it was included under."""
-    if not isinstance(app, FastAPI):
+    if not hasattr(app, "openapi"):  # not one of FastAPI, which only parts that have it import
         return str(getattr(route, "path_format", ""))
     if app not in _templates:
+        from fastapi.routing import iter_route_contexts  # noqa: PLC0415 - as above
+
         _templates[app] = {id(one.original_route): one.path_format or "" for one in iter_route_contexts(app.routes)}
     return _templates[app].get(id(route)) or str(getattr(route, "path_format", ""))
 
 
-_templates: WeakKeyDictionary[FastAPI, dict[int, str]] = WeakKeyDictionary()
+_templates: WeakKeyDictionary[Any, dict[int, str]] = WeakKeyDictionary()

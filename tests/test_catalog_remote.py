@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from abut.errors import CatalogueError
+from catalog.announced import BULK, REGISTER
 from catalog.opening import open_catalogue
-from catalog.remote import BULK, REGISTER, RemoteCatalogue, open_remote
+from catalog.remote import RemoteCatalogue, open_remote
 from catalog.remote_http import Patience
 from tests.stac.items import L1C, OTHER, WITHDRAWN, collections, copies, product_id
 from tests.writing import REGISTRAR, WRITER, live, photo, writing_app

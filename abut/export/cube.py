@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import xarray as xr
-
 from abut.errors import BadRequestError, ExportError
 from abut.export.cube_tiff import write_tiffs
 from abut.export.cube_zarr import write_zarr, zip_folder
@@ -94,6 +92,8 @@ def write_cube(cube: Cube, out: Path, *, done: Callable[[int, int], None] = lamb
 
 
 def _write_netcdf(cube: Cube, path: Path) -> None:
+    import xarray as xr  # noqa: PLC0415 - slow to import, and there is no cube without it
+
     packed = {"zlib": True, "complevel": 1, "shuffle": True}
     encoding = {
         group: {name: {**mapping_of(dataset[name]), **packed} for name in rasters_of(dataset)}

@@ -5,18 +5,20 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from abut.export.gdal import STRIP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import xarray as xr
 
     type Cube = xr.Dataset | xr.DataTree
 
 
 def datasets(cube: Cube) -> dict[str, xr.Dataset]:
     """Return the datasets of a cube by path of their group; a Dataset's own is ``/``."""
+    import xarray as xr  # noqa: PLC0415 - slow to import, and there is no cube without it
+
     if isinstance(cube, xr.Dataset):
         return {"/": cube}
     return {node.path: node.to_dataset(inherit=False) for node in cube.subtree}

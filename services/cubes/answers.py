@@ -6,10 +6,9 @@ import json
 import shutil
 import sqlite3
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final, override
+from typing import TYPE_CHECKING, Any, Final, cast, override
 
 import anyio.to_thread
-from fastapi.exceptions import RequestValidationError
 from obstore.exceptions import BaseError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -96,7 +96,10 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, 
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Make an application answer errors as the table says."""
+    """Make an application answer errors as the table says, and its own errors of validation."""
+    from fastapi.exceptions import RequestValidationError  # noqa: PLC0415 - the table is used without FastAPI too
+
+    app.add_exception_handler(RequestValidationError, _invalid)
     for kind, handler in HANDLED.items():
         app.add_exception_handler(kind, handler)
 
@@ -123,8 +126,8 @@ async def _chosen(_request: Request, error: Exception) -> Response:
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler of no other
-    return problem(400, "; ".join(dict.fromkeys(said_of(one) for one in error.errors()[:3])))
+    found = cast("RequestValidationError", error)  # the handler of no other
+    return problem(400, "; ".join(dict.fromkeys(said_of(one) for one in found.errors()[:3])))
 
 
 def said_of(error: Mapping[str, Any]) -> str:
@@ -178,6 +181,5 @@ class TemporaryFile(Response):
 HANDLED: Final[Mapping[Any, Any]] = {
     **dict.fromkeys((AbutError, BaseError, OSError, sqlite3.Error, ModuleNotFoundError), _known),
     HTTPException: _chosen,
-    RequestValidationError: _invalid,
 }
 """What answers which errors."""

@@ -16,7 +16,6 @@ from abut.errors import TooLargeError
 from abut.export.cube import write_cube
 from abut.export.cube_zarr import zip_folder
 from abut.export.rasters import datasets
-from services.cubes.worker import without_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +91,8 @@ def planned_pixels(connection: Connection, single: Single, limit: int) -> xr.Dat
     AbutError
         As `abut.connection.Connection.tile`.
     """
+    from services.cubes.worker import without_paths  # noqa: PLC0415 - loads xarray, which cubes have loaded by now
+
     require_size(single.asked.least_bytes, limit, "at least ")
     pixels = without_paths(single.pixels(connection))
     require_size(size_of(pixels), limit)

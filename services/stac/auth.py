@@ -7,13 +7,13 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import jwt
-from fastapi import Depends
 from starlette.exceptions import HTTPException
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotation
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from fastapi.params import Depends
 
 READ: Final = "abut:read"
 """Scope of those who may read, where that is not everybody."""
@@ -143,10 +143,11 @@ class EitherAccess:
         raise refused
 
 
-def requires(access: Access, scope: str = WRITE) -> Depends:  # type: ignore[valid-type] # a function by its stubs
+def requires(access: Access, scope: str = WRITE) -> Depends:
     """Return the dependency of a route that needs a scope; it notes the token's scopes in ``request.state.scopes``."""
-    dependency: Depends = Depends(_check(access, scope))  # type: ignore[valid-type] # as above
-    return dependency
+    from fastapi.params import Depends  # noqa: PLC0415 - parts that only read start without it
+
+    return Depends(_check(access, scope))
 
 
 def _check(access: Access, scope: str) -> Callable[[Request], Awaitable[None]]:
@@ -203,6 +204,8 @@ def opaque(archive: str, kind: str, text: str) -> str:
 
 def _subject(token: str) -> str:
     """Return the subject of a token that was accepted, or nothing if it is not a JSON Web Token."""
+    import jwt  # noqa: PLC0415 - services without tokens start without it
+
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError):

@@ -21,8 +21,8 @@ from starlette.responses import Response
 
 from abut.errors import BadRequestError
 from abut.messages import quoted
+from catalog.announced import BULK
 from catalog.places import Places
-from catalog.remote import BULK
 from services.answers import problem
 from services.stac import guard
 from services.stac.auth import REFUSALS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
 
+from catalog.announced import ARCHIVE
 from catalog.places import GEOJSON
-from catalog.remote import ARCHIVE
 from services.stac import links
 from services.stac.render import JSON
 

@@ -13,7 +13,7 @@ from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.extension import ApiExtension
 from starlette.responses import Response
 
-from catalog.remote import REGISTER
+from catalog.announced import REGISTER
 from services.stac.auth import REFUSALS
 from services.stac.backend import Backend
 from services.stac.models import CollectionId, ItemId

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from catalog.places import ItemLink
-from catalog.renders import RENDERS
-from services.tiles.renders import DEFAULT
+from catalog.renders import DEFAULT, RENDERS
 
 JSON: Final = "application/json"
 """Media type of TileJSON."""

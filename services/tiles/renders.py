@@ -20,7 +20,7 @@ from titiler.core.dependencies import DefaultDependency
 
 from abut.errors import BadRequestError
 from abut.messages import quoted
-from catalog.renders import RENDERS, SHOWN
+from catalog.renders import DEFAULT, RENDERS, SHOWN
 from services.tiles.expressions import parse_expression
 from services.tiles.layers import ALL
 from services.tiles.warp import Resampling  # noqa: TC001 - FastAPI reads the annotation
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from catalog.renders import Render
     from services.tiles.expressions import Expression
-
-DEFAULT: Final = "true-colour"
-"""Picture of a request that asks for none."""
 
 LAYERS_LIMIT: Final = 13
 """Layers of a request."""
