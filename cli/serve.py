@@ -61,12 +61,9 @@ def command(
     abut serve --archive s3://bucket/l1c --host 0.0.0.0 --workers 4
     abut serve --archive s3://bucket/l1c --part tiles --public-url https://l1c.example.org
     """  # noqa: D301 - \b is click's mark before text that is not to be wrapped
-    from services.app import archive_parts  # noqa: PLC0415 - an extra
-    from services.backends import require_catalogue  # noqa: PLC0415 - an extra
     from services.mounted import places  # noqa: PLC0415 - an extra
     from services.serving import listen, serve  # noqa: PLC0415 - an extra
     from services.settings import load_settings  # noqa: PLC0415 - an extra
-    from services.waiting import tried  # noqa: PLC0415 - an extra
 
     settings = load_settings(
         archive=archive,
@@ -79,17 +76,12 @@ def command(
         log_format=log_format,
     )
 
-    def check() -> None:
-        require_catalogue(settings)
-        archive_parts(settings)
-
-    checked = tried(check)
     listening = listen(settings.host, settings.port)
 
     def announce() -> None:
         _announce(listening.url, settings, places(settings), as_json=as_json)
 
-    return 0 if serve(settings, listening, announce, checked=checked) else REFUSED
+    return 0 if serve(settings, listening, announce) else REFUSED
 
 
 def _announce(url: str, settings: Settings, mounted: Sequence[tuple[str, str]], *, as_json: bool) -> None:

@@ -75,13 +75,15 @@ class Part:
     """What is looked at when somebody asks for metrics."""
 
 
-def create_app(settings: Settings) -> ASGIApp:
+def create_app(settings: Settings, archive: Archive | None = None) -> ASGIApp:
     """Return the whole service.
 
     Parameters
     ----------
     settings : Settings
         What the operator decided.
+    archive : Archive, optional
+        The archive, opened. Default: it is opened.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def create_app(settings: Settings) -> ASGIApp:
     UnsupportedStoreError
         If its store can't be reached.
     """
-    archive = served_archive(settings)
+    archive = archive or served_archive(settings)
     return assemble(settings, archive_parts(settings, archive), archive.id)
 
 

@@ -66,8 +66,8 @@ def uses_catalogue(settings: Settings) -> bool:
     return bool({"stac", "tiles", "cubes"} & set(settings.parts))
 
 
-def require_catalogue(settings: Settings) -> None:
-    """See whether the archive and its catalogue can be opened and belong together; a missing SQLite file is made.
+def require_catalogue(settings: Settings) -> Archive:
+    """Open the archive that is served, whose catalogue can be opened and is its own; a missing SQLite file is made.
 
     Raises
     ------
@@ -77,6 +77,7 @@ def require_catalogue(settings: Settings) -> None:
     archive = served_archive(settings)
     is_file = archive.catalogue_path is not None
     open_own(archive, create=is_file, claim=settings.transactions and bool(archive.id)).close()
+    return archive
 
 
 def access_of(settings: Settings) -> Access | None:

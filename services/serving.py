@@ -26,7 +26,7 @@ from services.logs import configure_logging
 from services.metrics import shared_by_workers
 from services.scratch import private
 from services.settings import secrets_of
-from services.waiting import PATIENCE, PATIENCE_CHECKED, waiting
+from services.waiting import PATIENCE, PATIENCE_CHECKED, tried, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,7 @@ def listen(host: str, port: int) -> Listening:
     return Listening(listener, f"http://{name}:{listener.getsockname()[1]}")
 
 
-def serve(settings: Settings, listening: Listening, begin: Callable[[], None], *, checked: bool = True) -> bool:
+def serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
     """Answer until the process is told to end by SIGINT or SIGTERM.
 
     Parameters
@@ -86,25 +86,51 @@ def serve(settings: Settings, listening: Listening, begin: Callable[[], None], *
     listening : Listening
         The socket; it is closed at the end.
     begin : callable
-        Called as soon as signals are heeded, to tell the world.
-    checked : bool
-        Whether archive and catalogue have been opened and found right; else that is done when they answer.
+        Called as soon as nothing is wrong that an operator has to put right, to tell the world.
 
     Returns
     -------
     bool
         Whether the application could be started.
+
+    Raises
+    ------
+    AbutError, ModuleNotFoundError
+        If something is; a store or database that does not answer is waited for, see `services.waiting`.
     """
     traces.require()
     with shared_by_workers(settings.workers), _shared_snapshots(_with_ticket_key(settings)) as shared:
-        return _serve(shared, listening, begin, checked=checked)
+        return _serve(shared, listening, begin)
 
 
-def _serve(settings: Settings, listening: Listening, begin: Callable[[], None], *, checked: bool) -> bool:
+def _serve(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
+    with listening.socket, _endings():
+        if settings.workers > 1:
+            return _serve_by_workers(settings, listening, begin)
+        server = uvicorn.Server(_config(settings, _application(settings)))
+        begin()
+        try:
+            server.run([listening.socket])
+        except (
+            SystemExit
+        ) as end:  # of a signal; or uvicorn's way to say that the application did not start: it is logged
+            return end.code == 0
+        return server.started
+
+
+def _serve_by_workers(settings: Settings, listening: Listening, begin: Callable[[], None]) -> bool:
     configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
-    config = uvicorn.Config(
-        partial(served_app, settings, checked=checked),
-        factory=True,
+    checked = tried(lambda: _made(settings))  # what is wrong is said here, in one line; by workers, again and again
+    supervisor = Multiprocess(_config(settings, partial(served_app, settings, checked=checked)), [listening.socket])
+    begin()
+    supervisor.run()
+    return all(process.exitcode in (0, -signal.SIGTERM, -signal.SIGINT) for process in supervisor.processes)
+
+
+def _config(settings: Settings, app: ASGIApp | Callable[[], ASGIApp]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=settings.workers > 1,
         workers=settings.workers,
         log_config=None,
         access_log=False,
@@ -116,40 +142,47 @@ def _serve(settings: Settings, listening: Listening, begin: Callable[[], None], 
         timeout_worker_healthcheck=30,  # a worker answers only once its modules are loaded
         ws="none",
     )
-    with listening.socket, _endings():
-        begin()
-        if settings.workers > 1:
-            supervisor = Multiprocess(config, [listening.socket])
-            supervisor.run()
-            return all(process.exitcode in (0, -signal.SIGTERM, -signal.SIGINT) for process in supervisor.processes)
-        server = uvicorn.Server(config)
-        try:
-            server.run([listening.socket])
-        except (
-            SystemExit
-        ) as end:  # of a signal; or uvicorn's way to say that the application did not start: it is logged
-            return end.code == 0
-        return server.started
 
 
 def served_app(settings: Settings, *, checked: bool) -> ASGIApp:
-    """Return the application of a worker, which has logs and a folder for temporary files of its own to set up."""
-    configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
-    traces.begin()
+    """Return the application of a worker.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the operator decided.
+    checked : bool
+        Whether archive and catalogue have been opened and found right; else that is done when they answer.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="abut-parent", daemon=True).start()
+    own = _set_up(settings)
+    make = partial(create_app, own) if checked else partial(_made, own)
+    return waiting(make, settings, PATIENCE_CHECKED if checked else PATIENCE)
+
+
+def _application(settings: Settings) -> ASGIApp:
+    """Return the application of a process that answers alone, made if it can be by now: once, which takes long."""
+    own = _set_up(settings)
+    made: list[ASGIApp] = []
+    checked = tried(lambda: made.append(_made(own)))
+    return waiting(lambda: made.pop() if made else _made(own), settings, PATIENCE_CHECKED if checked else PATIENCE)
+
+
+def _set_up(settings: Settings) -> Settings:
+    """Give this process, which answers, logs, traces and a folder for temporary files of its own."""
+    configure_logging(settings.log_level, settings.log_format, secrets_of(settings))
+    traces.begin()
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(private(settings.scratch, "abut-scratch"))
-        own = settings.model_copy(update={"scratch": str(scratch)})
         atexit.register(stack.pop_all().close)
+    return settings.model_copy(update={"scratch": str(scratch)})
 
-    def make() -> ASGIApp:
-        if not checked and uses_catalogue(settings):
-            require_catalogue(settings)
-        return create_app(own)
 
-    return waiting(make, settings, PATIENCE_CHECKED if checked else PATIENCE)
+def _made(settings: Settings) -> ASGIApp:
+    """Return the application over an archive and a catalogue that are opened and found right first."""
+    return create_app(settings, require_catalogue(settings) if uses_catalogue(settings) else None)
 
 
 def _end_with(parent: BaseProcess) -> None:

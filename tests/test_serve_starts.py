@@ -53,3 +53,37 @@ def test_a_part_loads_nothing_that_only_other_parts_need(tmp_path: Path, part: s
     loaded = set(json.loads(ran.stdout))
     assert "starlette" in loaded
     assert sorted(loaded & UNNEEDED[part]) == []
+
+
+SERVICE: Final = """
+import os, signal, sys, threading, urllib.request
+from unittest.mock import patch
+from services import serving
+from services.settings import load_settings
+
+def ask():
+    urllib.request.urlopen(listening.url + "/readyz").read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+settings = load_settings(archive=sys.argv[1], parts=("stac", "zarr"), port=0)
+listening = serving.listen(settings.host, settings.port)
+with (
+    patch.object(serving, "create_app", wraps=serving.create_app) as made,
+    patch.object(serving, "require_catalogue", wraps=serving.require_catalogue) as opened,
+):
+    serving.serve(settings, listening, threading.Thread(target=ask).start)
+print(made.call_count, opened.call_count)
+"""
+
+
+def test_a_process_that_answers_alone_makes_its_application_once(tmp_path: Path) -> None:
+    archive = create_archive(tmp_path / "archive")
+    ran = subprocess.run(
+        [sys.executable, "-c", SERVICE, archive.store.url],
+        cwd=ROOT,
+        env=environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == ["1", "1"]
