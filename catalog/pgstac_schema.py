@@ -32,6 +32,9 @@ WRITERS: Final = 0x41425554
 BUSY_TIMEOUT: Final = 60
 """Seconds to wait for another writer, and for a writer that has fallen silent in a transaction."""
 
+ENCODING: Final = "UTF8"
+"""Encoding of databases, whatever that of the environment: items have letters of all languages, pgstac's SQL too."""
+
 _CONNECT_TIMEOUT: Final = 10
 
 
@@ -41,17 +44,29 @@ def connect(url: str) -> Connection:
     Raises
     ------
     InvalidArchiveError
-        If the URL is none of a PostgreSQL database.
+        If the URL is none of a PostgreSQL database, or that has another encoding than `ENCODING`.
     CatalogueError
         If the database can't be reached, or refuses.
     """
     require_url(url)
     try:
         connection = psycopg.connect(
-            url, autocommit=True, connect_timeout=_CONNECT_TIMEOUT, keepalives_idle=30, application_name="abut"
+            url,
+            autocommit=True,
+            connect_timeout=_CONNECT_TIMEOUT,
+            keepalives_idle=30,
+            application_name="abut",
+            client_encoding=ENCODING,
         )
     except psycopg.OperationalError as error:
         raise CatalogueError(f"{without_secrets(url)}: {' '.join(str(error).split())}") from error
+    (encoding,) = connection.execute("SHOW server_encoding").fetchone() or (None,)
+    if encoding != ENCODING:
+        connection.close()
+        raise InvalidArchiveError(
+            f"{without_secrets(url)}: the database's encoding is {encoding}, a catalogue needs {ENCODING}: "
+            f"CREATE DATABASE ... ENCODING '{ENCODING}' TEMPLATE template0"
+        )
     _configure(connection)
     return connection
 

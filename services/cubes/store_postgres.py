@@ -28,6 +28,7 @@ SCHEMA: Final = "abut_jobs"
 
 _LOCK: Final = 0x4142544A
 """Key of the advisory lock of whoever changes something: the letters ABTJ."""
+_ENCODING: Final = "UTF8"
 _CONNECT_TIMEOUT: Final = 10
 _SILENT_MILLISECONDS: Final = 60_000
 """After which a host that acknowledges nothing counts as gone."""
@@ -56,7 +57,7 @@ def open_postgres(url: str, keep: timedelta, clock: Clock | None = None) -> SqlJ
     Raises
     ------
     JobStoreError
-        If the database can't be reached or refuses, or its tables are of another version.
+        If the database can't be reached or refuses, its encoding is not UTF8, or its tables are of another version.
     """
     with _explained(url):
         database = PostgresDatabase(url, [_connected(url)])
@@ -125,7 +126,14 @@ def _connected(url: str) -> Connection:
         keepalives_idle=30,
         tcp_user_timeout=_SILENT_MILLISECONDS,
         application_name="abut-jobs",
+        client_encoding=_ENCODING,
     )
+    (encoding,) = connection.execute("SHOW server_encoding").fetchone() or (None,)
+    if encoding != _ENCODING:
+        connection.close()
+        raise JobStoreError(
+            f"jobs in {without_secrets(url)}: the database's encoding is {encoding}, jobs need {_ENCODING}"
+        )
     for name, value in _SETTINGS.items():
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
     return connection
