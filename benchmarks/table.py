@@ -32,6 +32,8 @@ class Row:
         """Whether the target is met; empty if there is none to be met or missed."""
         if self.target.startswith("<"):
             return "met" if self.figure <= float(self.target.lstrip("<= ")) else "missed"
+        if self.target.startswith(">"):
+            return "met" if self.figure >= float(self.target.lstrip(">= ")) else "missed"
         if self.target == EXACT:
             return "met" if self.figure == 1 else "missed"
         return ""
