@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 
 from abut.archive import create_archive, open_archive
 from abut.errors import AbutError
@@ -281,8 +282,8 @@ def test_what_an_operator_has_to_put_right_ends_a_service_at_its_start(  # noqa:
 ) -> None:
     monkeypatch.setenv("ABUT_ARCHIVE", archive.store.url)
     monkeypatch.setenv(variable, value)
-    nowhere = "203.0.113.1"  # so that a service that wants to start can't
-    assert run(["serve", "--host", nowhere, "--catalogue", stand.catalogue]) in (1, 2)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_: None)  # a service that starts would not end
+    assert run(["serve", "--port", "0", "--catalogue", stand.catalogue]) in (1, 2)
     output, errors = capfd.readouterr()
     assert output == ""
     assert errors.startswith("abut: error: ")
