@@ -143,9 +143,12 @@ def index_of_numbers(
     factors = [index.resolution // RESOLUTION[band] for band in index.bands]
     rows, columns = (side // factors[0] for side in numbers[0].shape)
     found = np.empty((rows, columns), np.int16)
-    step = max(1, _PIXELS // max(1, columns))
+    step, parts = max(1, _PIXELS // max(1, columns)), list(zip(numbers, factors, strict=True))
     for start in range(0, rows, step):
         values = []
+        if not all(array[start * factor : (start + step) * factor].any() for array, factor in parts):
+            found[start : start + step] = NODATA
+            continue
         for array, factor, offset in zip(numbers, factors, offsets, strict=True):
             part = array[start * factor : (start + step) * factor]
             if factor == 1:

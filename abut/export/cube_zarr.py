@@ -10,6 +10,7 @@ import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from abut.export.lazy import computed
 from abut.export.rasters import datasets, mapping_of, rasters_of, strips_of
 from abut.export.zarr_chunks import ChunkWriter
 from abut.lattice import BLOCK_SIZE, RESOLUTIONS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from zarr.abc.store import Store
 
+    from abut.export.lazy import Piece
     from abut.export.rasters import Cube
 
 _ROOT: Final = "zarr.json"
@@ -60,8 +62,8 @@ def write_zarr(
     packed = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
     groups = datasets(cube)
     pieces = {group: list(_pieces(dataset)) for group, dataset in groups.items()}
-    lazy = [group for group, some in pieces.items() if some != [{}]]
-    total, count = sum(map(len, pieces.values())), 0
+    lazy = [group for group, some in pieces.items() if some]
+    total, count = sum(max(1, len(some)) for some in pieces.values()), 0
     # A group has dozens of small arrays, coordinates among them: one request after the other, each with the latency of
     # the store, would take longer than its pixels.
     draft = MemoryStore() if lazy else store
@@ -83,12 +85,14 @@ def write_zarr(
             if group in lazy:
                 rasters = rasters_of(dataset)
                 paths = {name: f"{group}/{name}".strip("/") for name in rasters}
-                arrays = {name: zarr.open_array(store, path=path, mode="r+") for name, path in paths.items()}
+                arrays = {
+                    name: zarr.open_array(store, path=path, mode="r+", zarr_format=3) for name, path in paths.items()
+                }
                 for _ in _written(dataset[rasters], arrays, pieces[group], scheduler):
                     count += 1
                     done(count, total)
             else:
-                count += len(pieces[group])
+                count += 1
                 done(count, total)
         if lazy:
             sync(_copied(draft, store, lambda key: key == _ROOT))
@@ -110,16 +114,13 @@ async def _copied(draft: Store, store: Store, wanted: Callable[[str], bool]) -> 
 
 
 def _written(
-    dataset: xr.Dataset, arrays: Mapping[str, Any], pieces: Sequence[dict[str, slice]], scheduler: str | None
+    dataset: xr.Dataset, arrays: Mapping[str, Any], pieces: Sequence[Piece], scheduler: str | None
 ) -> Iterator[None]:
     """Read and write the pieces of a lazy group; yields after each."""
-    names = [str(name) for name in dataset.data_vars]
     with ChunkWriter(arrays) as writer:
-        for piece in pieces:
-            part = dataset.isel(piece).load(scheduler=scheduler)
-            step, rows, columns = piece.values()
-            writer.add(step.start, rows, columns, {name: part[name].to_numpy()[0] for name in names})
-            del part
+        for piece, values in zip(pieces, computed(dataset, pieces, scheduler), strict=True):
+            writer.add(*piece, values)
+            del values
             _give_back()
             yield
 
@@ -146,24 +147,22 @@ def _chunks(raster: xr.DataArray) -> tuple[int, int, int]:
     return 1, min(side, rows), min(side, columns)
 
 
-def _pieces(dataset: xr.Dataset) -> Iterator[dict[str, slice]]:
-    """Parts of a group that are read and written together: all that was read, or some chunks of lazy ones.
+def _pieces(dataset: xr.Dataset) -> Iterator[Piece]:
+    """Parts of a lazy group that are read and written together; none of one that was read.
 
     They end where chunks do, so that no block is read twice, and are small whatever the width of the cube.
     """
     rasters = rasters_of(dataset)
     if not rasters or dataset[rasters[0]].chunks is None:
-        yield {}
         return
     raster = dataset[rasters[0]]
-    time, down, across = map(str, raster.dims)
-    columns: tuple[int, ...] = raster.chunksizes[across]
+    columns: tuple[int, ...] = raster.chunksizes[raster.dims[-1]]
     pixel = sum(dataset[name].dtype.itemsize for name in rasters)
     for step in range(raster.shape[0]):
         for start, stop in strips_of(raster):
             most = max(1, _PIECE // max(1, pixel * (stop - start)))
             for left, right in _runs(columns, most):
-                yield {time: slice(step, step + 1), down: slice(start, stop), across: slice(left, right)}
+                yield step, slice(start, stop), slice(left, right)
 
 
 def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
