@@ -22,6 +22,7 @@ from abut.errors import (
 from abut.ground import ground_in
 from abut.lattice import BLOCK_SIZE, BlockRange, Bounds, Zone
 from abut.layout import BAND
+from abut.request import Request
 from abut.tiling import ranked, tile
 from ingest.ingest import ingest
 from ingest.purge import purge
@@ -33,7 +34,9 @@ from workflows.errors import GeometryError, WorkflowError
 from workflows.runs.building import ANGLES, Ground, Owner, When, build, owned_angles, owner_of
 from workflows.runs.moments import lone_moment, plan_moments, product_moment, view_moments
 from workflows.runs.results import ground
+from workflows.runs.running import Task, run
 from workflows.runs.scenes import cut_moment, scene_of
+from workflows.runs.users import user_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
     from abut.archive import Archive
     from abut.connection import Connection
     from abut.layout import Band
+    from abut.request import Plan
 
 BANDS = ("B01", "B09")
 NORTH = replace(CORNER, bottom=CORNER.bottom + 8_040)
@@ -344,3 +348,18 @@ def test_across_zones_each_moment_is_its_step_of_the_cube_and_marked(tmp_path: P
     native = found[0]["r60m/provenance"].to_numpy() == 1
     assert np.array_equal(own["r60m/b01"].to_numpy()[native], found[0]["r60m/b01"].to_numpy()[native])
     assert "provenance" not in own["r60m"]
+
+
+def test_a_run_plans_its_ground_once(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: list[Bounds] = []
+    plan = Request.plan
+
+    def planning(request: Request, window: Bounds) -> Plan:
+        planned.append(window)
+        return plan(request, window)
+
+    monkeypatch.setattr(Request, "plan", planning)
+    sums = user_workflow("tests.workflows.theirs:sums", 240, ["B01"])
+    task = Task(workflow=sums, tile="32TNP", core=(CORE.left, CORE.bottom, CORE.right, CORE.top))
+    assert len(list(run(task, connection))) == 2
+    assert planned == [CORE.buffered(240)]

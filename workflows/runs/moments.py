@@ -74,14 +74,46 @@ class Planned:
     """Products with data in blocks that the window touches, sorted."""
 
 
-def plan_moments(connection: Connection, **asked: Any) -> list[Planned]:
-    """Return the moments that `view_moments` yields, before any pixel is read; parameters and errors are the same."""
-    plan, _, _ = _planned(connection, **asked)
-    return [Planned(slot.time, " ".join(slot.datatakes), slot.products) for slot in plan.source.slots]
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Moments of some ground and period, planned once; iterate over what is known of them before they are read."""
+
+    plan: Plan
+    """Who holds which block of each."""
+    request: Request
+    """What was asked for."""
+    ground: Ground
+    """The ground."""
+
+    def __len__(self) -> int:
+        return len(self.plan.source.slots)
+
+    def __iter__(self) -> Iterator[Planned]:
+        return (Planned(slot.time, " ".join(slot.datatakes), slot.products) for slot in self.plan.source.slots)
+
+    def read(self) -> Iterator[xr.DataTree]:
+        """Yield the moments; one is in memory at a time."""
+        for number in range(len(self)):
+            yield _viewed(self.request, self.plan, number, self.ground)
 
 
 def view_moments(connection: Connection, **asked: Any) -> Iterator[xr.DataTree]:
-    """Yield the moments of some ground and period; one is in memory at a time.
+    """Yield the moments of some ground and period; parameters and errors as `plan_moments`."""
+    yield from plan_moments(connection, **asked).read()
+
+
+def plan_moments(
+    connection: Connection,
+    *,
+    bands: Sequence[str],
+    tile: str | None = None,
+    core: Bounds | None = None,
+    buffer: float = 0,
+    datetime: Any = None,
+    across: bool = False,
+    **options: Any,
+) -> Moments:
+    """Return the moments of some ground and period, before any pixel is read.
 
     Parameters
     ----------
@@ -109,9 +141,10 @@ def view_moments(connection: Connection, **asked: Any) -> Iterator[xr.DataTree]:
     AbutError
         As `abut.connection.Connection.tile`.
     """
-    plan, request, ground = _planned(connection, **asked)
-    for number, _ in enumerate(plan.source.slots):
-        yield _viewed(request, plan, number, ground)
+    asked = cast("Options", {"bands": list(bands), "datetime": datetime, "across": across, **options})
+    ground = grounds(named_tile(tile) if tile is not None else None, core, buffer)
+    request = Request(connection.archive, connection.finder, asked)
+    return Moments(request.plan(ground.window), request, ground)
 
 
 def product_moment(
@@ -188,23 +221,6 @@ def lone_moment(
     when = When(layer.time, layer.strip.datatake, layer.quantification_value, dict(layer.radio_add_offset))
     pixels = {band: read_band(archive, product, band, sources=sources) for band in chosen}
     return build(pixels, ground, when, [_owner(archive, product, None, alone=True)])
-
-
-def _planned(
-    connection: Connection,
-    *,
-    bands: Sequence[str],
-    tile: str | None = None,
-    core: Bounds | None = None,
-    buffer: float = 0,
-    datetime: Any = None,
-    across: bool = False,
-    **options: Any,
-) -> tuple[Plan, Request, Ground]:
-    asked = cast("Options", {"bands": list(bands), "datetime": datetime, "across": across, **options})
-    ground = grounds(named_tile(tile) if tile is not None else None, core, buffer)
-    request = Request(connection.archive, connection.finder, asked)
-    return request.plan(ground.window), request, ground
 
 
 def _viewed(request: Request, plan: Plan, number: int, ground: Ground) -> xr.DataTree:

@@ -11,7 +11,7 @@ from abut.errors import MissingObjectError
 from abut.lattice import Bounds
 from abut.tiling import tile as named_tile
 from workflows.errors import MissingBandError, NeighbourhoodError, WorkflowError
-from workflows.runs.moments import plan_moments, product_moment, view_moments
+from workflows.runs.moments import plan_moments, product_moment
 from workflows.runs.output import Step
 from workflows.runs.results import ground, variables
 from workflows.scene import COARSEST, RESOLUTION
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from abut.connection import Connection
     from abut.tiling import Tile
+    from workflows.runs.moments import Moments
     from workflows.runs.workflow import Workflow
 
     type Shown = Callable[[int, int, str, int, int], None]
@@ -149,9 +150,10 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
     """
     workflow, found = task.workflow, 0
     params = workflow.params(task.params)
-    total = moments_of(task, connection)
+    planned = None if task.product is not None else plan_moments(connection, **_asked(task, connection))
+    total = 1 if planned is None else len(planned)
     core: Bounds | None = None
-    moments = _read(task, connection)
+    moments = _read(task, connection, planned)
     for number in range(total):
         shown(number, total, "reading", 0, 1)
         gc.collect()  # the one before: a tree, whose parts know each other, does not go by itself
@@ -176,20 +178,16 @@ def run(task: Task, connection: Connection, *, shown: Shown = unshown) -> Iterat
         raise WorkflowError(f"no pixel of {where} has data in all of {', '.join(workflow.bands(params))}")
 
 
-def moments_of(task: Task, connection: Connection) -> int:
-    """Return how many moments there are, before any is read; errors as `run`."""
-    if task.product is not None:
-        return 1
-    return len(plan_moments(connection, **_asked(task, connection)))
-
-
-def _read(task: Task, connection: Connection) -> Iterator[xr.DataTree]:
+def _read(task: Task, connection: Connection, planned: Moments | None) -> Iterator[xr.DataTree]:
     """Yield the moments; a product that lacks a band is named, rather than the object that is not there."""
     try:
-        yield from _moments(task, connection)
+        if planned is not None:
+            yield from planned.read()
+        else:
+            yield product_moment(connection, task.product or "", **_asked(task, connection))
     except MissingObjectError as error:
         wanted = task.workflow.bands(task.params)
-        for name in sorted(_products(task, connection)):
+        for name in sorted(_products(task, planned)):
             there = connection.archive.product(name).record.bands
             missing = [band for band in wanted if band not in there]
             if missing:
@@ -197,18 +195,10 @@ def _read(task: Task, connection: Connection) -> Iterator[xr.DataTree]:
         raise
 
 
-def _products(task: Task, connection: Connection) -> set[str]:
-    if task.product is not None:
-        return {task.product.removesuffix(".SAFE")}
-    return {name for one in plan_moments(connection, **_asked(task, connection)) for name in one.products}
-
-
-def _moments(task: Task, connection: Connection) -> Iterator[xr.DataTree]:
-    asked = _asked(task, connection)
-    if task.product is not None:
-        yield product_moment(connection, task.product, **asked)
-    else:
-        yield from view_moments(connection, **asked)
+def _products(task: Task, planned: Moments | None) -> set[str]:
+    if planned is None:
+        return {(task.product or "").removesuffix(".SAFE")}
+    return {name for one in planned for name in one.products}
 
 
 def _asked(task: Task, connection: Connection) -> dict[str, Any]:
