@@ -360,6 +360,46 @@ def test_products_to_ingest_may_lie_on_a_volume(helm: Helm) -> None:
     assert {"name": "safe", "mountPath": "/safe", "readOnly": True} in pod["containers"][0]["volumeMounts"]
 
 
+def test_products_on_a_volume_are_not_given_to_workers_that_lack_it(helm: Helm) -> None:
+    for values, told in (({}, True), ({"sourceClaim": "downloads"}, False)):
+        objects = helm.objects({"ingest": FULL["ingest"] | values}, "production")
+        runs = [one["args"] for name, _, one in containers(objects) if name.endswith("/ingest")]
+        assert len(runs) == 2
+        assert all(("--scheduler=tcp://rel-abut-scheduler:8786" in run) is told for run in runs)
+
+
+def test_a_release_that_only_ingests_registers_through_an_api(helm: Helm) -> None:
+    values = FULL | {
+        "parts": {part: {"enabled": False} for part in PARTS},
+        "catalogue": {"url": "https://stac.example.org"},
+        "ingress": {"enabled": False},
+        "monitoring": {"serviceMonitor": True},
+    }
+    objects = helm.objects(values, "production")
+    assert not of_kind(objects, "HorizontalPodAutoscaler", "Pod", "ServiceMonitor")
+    assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in of_kind(objects, "Deployment")} == {
+        "scheduler",
+        "worker",
+    }
+    [setup] = [one for one in of_kind(objects, "Job") if "-setup-" in one["metadata"]["name"]]
+    runs = [one["args"] for _, _, one in containers([setup])]
+    assert runs == [["create"]], "a STAC API is upgraded where it is served"
+    expressions = [
+        one
+        for policy in of_kind(objects, "NetworkPolicy")
+        for one in policy["spec"]["podSelector"].get("matchExpressions", [])
+    ]
+    assert expressions
+    assert all(one["values"] and all(one["values"]) for one in expressions)
+
+
+def test_service_accounts_may_stand_for_roles_of_a_cloud(helm: Helm) -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/abut"}
+    accounts = of_kind(helm.objects({"serviceAccountAnnotations": role}), "ServiceAccount")
+    assert len(accounts) == len(PARTS) + 1
+    assert all(one["metadata"]["annotations"] == role for one in accounts)
+
+
 def test_pods_of_zarr_share_snapshots_by_a_volume(helm: Helm) -> None:
     objects = helm.objects({"zoneSnapshots": {"existingClaim": "snaps"}}, "production")
     assert named(objects, "ConfigMap", "rel-abut")["data"]["ABUT_ZONE_SNAPSHOTS"] == "/snapshots"

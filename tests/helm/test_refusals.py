@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from services.settings import PARTS
 from tests.helm.conftest import RefusedError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
     ),
     "file of jobs, S3": (S3 | {"catalogue": {"url": "https://stac.example.org"}}, "parts.cubes needs jobs.url"),
     "file of jobs, folder": (
-        {"catalogue": {"url": "https://stac.example.org"}, "parts": {"cubes": {"replicas": 2}}},
+        DATABASE | {"jobs": {"url": "/data/jobs.sqlite"}, "parts": {"cubes": {"replicas": 2}}},
         "parts.cubes: 2 pods can't share a file of jobs",
     ),
     "folder, two pods": (TWO | DATABASE, "parts.tiles: 2 pods need archive.folder.accessMode ReadWriteMany"),
@@ -114,6 +115,49 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
     ),
     "secret in the open": ({"extraEnv": [{"name": "MY_PASSWORD", "value": "x"}]}, "extraEnv MY_PASSWORD has a value"),
     "ingest of nothing": ({"ingest": {"cron": {"enabled": True}}}, "ingest.cron.enabled needs ingest.cron.arguments"),
+    "port of S3": (
+        S3 | DATABASE | {"archive": S3["archive"] | {"s3": {"endpoint": "http://minio.minio:9000", "allowHttp": True}}},
+        "archive.s3.endpoint http://minio.minio:9000: networkPolicy.outsidePorts lacks its port, 9000",
+    ),
+    "port of S3 unsaid": (
+        S3 | DATABASE | {"archive": S3["archive"] | {"s3": {"endpoint": "http://minio.minio", "allowHttp": True}}},
+        "networkPolicy.outsidePorts lacks its port, 80",
+    ),
+    "port of a collector": (
+        {"otlpEndpoint": "http://collector.monitoring:4318"},
+        "otlpEndpoint http://collector.monitoring:4318: networkPolicy.outsidePorts lacks its port, 4318",
+    ),
+    "port of a provider": (
+        {"settings": {"ABUT_OIDC_ISSUER": "https://id.example.org:8443", "ABUT_OIDC_AUDIENCE": "abut"}},
+        "settings.ABUT_OIDC_ISSUER https://id.example.org:8443: networkPolicy.outsidePorts lacks its port, 8443",
+    ),
+    "port of the database": (
+        {"catalogue": {"url": "postgresql://db:6432/abut"}},
+        "catalogue.url postgresql://db:6432/abut: networkPolicy.databasePort is another one, 5432",
+    ),
+    "port of jobs": (
+        DATABASE | {"jobs": {"url": "postgresql://db:6432/jobs"}},
+        "jobs.url postgresql://db:6432/jobs: networkPolicy.databasePort is another one, 5432",
+    ),
+    "scheduler nowhere": (
+        {"dask": {"mode": "address", "address": "tcp://d:8786"}},
+        "dask.address tcp://d:8786: networkPolicy.daskTo has to say where that is",
+    ),
+    "port of a scheduler": (
+        {
+            "dask": {"mode": "address", "address": "tcp://d:9786"},
+            "networkPolicy": {"daskTo": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]},
+        },
+        "dask.address tcp://d:9786: networkPolicy.daskPort is another one, 8786",
+    ),
+    "parts behind a STAC API": (
+        {"catalogue": {"url": "https://stac.example.org"}},
+        "catalogue.url https://stac.example.org is a STAC API: parts need the database behind it",
+    ),
+    "an address of nothing": (
+        {"parts": {part: {"enabled": False} for part in PARTS}},
+        "ingress.enabled or gateway.enabled without any part",
+    ),
     "signed URLs of a folder": ({"settings": {"ABUT_PRESIGN_SECONDS": 60}}, "settings.ABUT_PRESIGN_SECONDS needs"),
 }
 
@@ -157,3 +201,14 @@ def test_what_the_cluster_lacks_is_not_used(helm: Helm, case: str) -> None:
 
 def test_the_chart_alone_asks_for_its_address(helm: Helm) -> None:
     assert "publicUrl is needed" in _said(helm, {}, profile="")
+
+
+def test_what_network_policies_admit_is_not_refused(helm: Helm) -> None:
+    opened = {"outsidePorts": [443, 4318, 9000], "databasePort": 6432}
+    values = {
+        "archive": S3["archive"] | {"s3": {"endpoint": "http://minio.minio:9000", "allowHttp": True}},
+        "catalogue": {"url": "postgresql://db:6432/abut"},
+        "otlpEndpoint": "http://collector.monitoring:4318",
+    }
+    helm.text(values | {"networkPolicy": opened})
+    helm.text(values | {"networkPolicy": {"enabled": False}})

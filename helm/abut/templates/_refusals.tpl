@@ -4,6 +4,34 @@
 {{- mul $number (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) (regexFind "[smhd]$" .)) -}}
 {{- end -}}
 
+{{- /* The port of a URL. */ -}}
+{{- define "abut.port" -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- $port | default (get (dict "http" "80" "https" "443" "postgres" "5432" "postgresql" "5432" "tcp" "8786" "tls" "8786") $url.scheme) -}}
+{{- end -}}
+
+{{- /* Refuses addresses that no network policy of this chart leads to: pods would wait for them in vain. */ -}}
+{{- define "abut.unreachable" -}}
+{{- $root := . -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- if $policy.enabled -}}
+{{- $open := list -}}
+{{- range $policy.outsidePorts }}{{ $open = append $open (toString (int .)) }}{{ end -}}
+{{- $outside := dict "archive.s3.endpoint" .Values.archive.s3.endpoint "otlpEndpoint" .Values.otlpEndpoint "settings.ABUT_OIDC_ISSUER" .Values.settings.ABUT_OIDC_ISSUER -}}
+{{- range $key, $url := $outside -}}
+{{- if and $url $policy.outsideTo (not (has (include "abut.port" $url) $open)) }}{{ fail (printf "%s %s: networkPolicy.outsidePorts lacks its port, %s" $key $url (include "abut.port" $url)) }}{{ end -}}
+{{- end -}}
+{{- range $key, $url := dict "catalogue.url" .Values.catalogue.url "jobs.url" .Values.jobs.url -}}
+{{- if and (hasPrefix "postgres" $url) $policy.databaseTo (ne (include "abut.port" $url) (toString (int $policy.databasePort))) }}{{ fail (printf "%s %s: networkPolicy.databasePort is another one, %d" $key $url (int $policy.databasePort)) }}{{ end -}}
+{{- end -}}
+{{- if and (eq .Values.dask.mode "address") .Values.dask.address -}}
+{{- if not $policy.daskTo }}{{ fail (printf "dask.address %s: networkPolicy.daskTo has to say where that is" .Values.dask.address) }}{{ end -}}
+{{- if ne (include "abut.port" .Values.dask.address) (toString (int $policy.daskPort)) }}{{ fail (printf "dask.address %s: networkPolicy.daskPort is another one, %d" .Values.dask.address (int $policy.daskPort)) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- /* Combinations that can't work; each message names the values. */ -}}
 {{- define "abut.refusals" -}}
 {{- $root := . -}}
@@ -11,7 +39,7 @@
 {{- $shared := eq .Values.archive.folder.accessMode "ReadWriteMany" -}}
 {{- $sqlite := include "abut.isSqlite" . -}}
 {{- $jobFile := include "abut.jobsAreFiles" . -}}
-{{- $parts := splitList " " (include "abut.parts" .) -}}
+{{- $parts := splitList " " (include "abut.parts" .) | compact -}}
 {{- $secret := or .Values.secrets .Values.extraEnvFrom .Values.extraEnv -}}
 {{- $longest := max (int .Values.ingest.deadlineSeconds) (int .Values.maintenance.deadlineSeconds) (int (.Values.settings.ABUT_LEGACY_SECONDS | default 1800)) -}}
 {{- $shutdown := 0 -}}
@@ -29,6 +57,10 @@
 {{- if and $folder $shared $jobFile (has "cubes" $parts) }}{{ fail "archive.folder.accessMode ReadWriteMany with a file of jobs: SQLite can't be on a file system that nodes share; set jobs.url to postgresql://..." }}{{ end -}}
 {{- if and (not $folder) $jobFile (has "cubes" $parts) }}{{ fail "parts.cubes needs jobs.url postgresql://...: a file of jobs would be lost with its pod" }}{{ end -}}
 {{- if and .Values.settings.ABUT_PRESIGN_SECONDS $folder }}{{ fail "settings.ABUT_PRESIGN_SECONDS needs archive.url s3://...: a folder has no URLs to sign" }}{{ end -}}
+
+{{- if and (not $parts) (or .Values.ingress.enabled .Values.gateway.enabled) }}{{ fail "ingress.enabled or gateway.enabled without any part: nothing would answer" }}{{ end -}}
+{{- if and $parts (hasPrefix "http" .Values.catalogue.url) }}{{ fail (printf "catalogue.url %s is a STAC API: parts need the database behind it; name that, or disable all parts" .Values.catalogue.url) }}{{ end -}}
+{{- include "abut.unreachable" . -}}
 
 {{- range $part := $parts -}}
 {{- $values := include "abut.part" (dict "root" $root "part" $part) | fromJson -}}
