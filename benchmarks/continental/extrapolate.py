@@ -179,10 +179,9 @@ def run(
         yield service.serve(need.service * len(parts) * users)
 
     planned = env.process(plan())
-    crew = []
-    for _ in range(fleet.nodes):
-        nic = Shared(env, fleet.nic)
-        crew += [env.process(worker(nic)) for _ in range(fleet.cores)]
+    lines = [Shared(env, fleet.nic) for _ in range(fleet.nodes)]
+    count = min(fleet.nodes * fleet.cores, len(queue))  # others would find nothing to do
+    crew = [env.process(worker(lines[number % fleet.nodes])) for number in range(count)]
     env.run(env.all_of(crew))
     total = sum(parts) * users
     paid = prices or Prices()

@@ -206,7 +206,7 @@ def _calibrated_download(runs: Sequence[Result], base: Demand) -> Demand:
 
 def _solved(falling: Callable[[float], float], wanted: float, low: float, high: float) -> float:
     """Return where a falling function has a value, by halving; the nearer end if it has it nowhere between."""
-    for _ in range(30):
+    for _ in range(20):
         middle = (low + high) / 2
         if falling(middle) > wanted:
             low = middle

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _TILE_PIXELS: Final = 10_980
 _BLOCK_PIXELS: Final = 960
-_TEN: Final = {"bands": 2.0, "ndvi": 2.0, "all": 4 + 6 / 4 + 3 / 36}
+BANDS_OF_TEN: Final = {"bands": 2.0, "ndvi": 2.0, "all": 4 + 6 / 4 + 3 / 36}
 """Bands that are read, counted in pixels of 10 m."""
 SERVERS: Final = ("store", "scheduler", "service", "worker")
 """Components of the platform, by the beginning of their names; the network between is none."""
@@ -182,7 +182,7 @@ def parse(found: Mapping[str, Any], blocks: int | None = None) -> Result:
     pixels = found.get("pixels")
     if pixels is None and blocks is not None:
         side = blocks * _BLOCK_PIXELS or _TILE_PIXELS
-        pixels = products * side**2 * _TEN.get(found["kind"], 2.0)
+        pixels = products * side**2 * BANDS_OF_TEN.get(found["kind"], 2.0)
     spans = list(found.get("parts", []))
     downloads = [one for one in spans if one.get("task") == "download"]
     cubes = [one for one in spans if one.get("task", "cube") == "cube"]

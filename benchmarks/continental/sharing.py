@@ -95,6 +95,12 @@ class Shared:
             self._plan()
 
     def _divide(self) -> None:
+        first = self._jobs[0]
+        if all(job.group == first.group and job.cap == first.cap for job in self._jobs):  # the same, and quicker
+            rate = min(first.cap, min(self.capacity, self._limits[first.group]) / len(self._jobs))
+            for job in self._jobs:
+                job.rate = rate
+            return
         groups: dict[str, list[_Job]] = {}
         for job in self._jobs:
             groups.setdefault(job.group, []).append(job)
