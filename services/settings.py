@@ -129,7 +129,7 @@ class Settings(BaseSettings):
     """How long after the last cube of a job the processes that make them end, where there is no scheduler."""
     legacy_threads: int = Field(1, ge=1, le=64)
     """Legacy tiles that each process makes at once; each takes some 600 MB of memory."""
-    legacy_seconds: float = Field(1_800, gt=0)
+    legacy_seconds: float = Field(600, gt=0)
     """How long a legacy tile may take to be made."""
     scratch: str | None = None
     """Folder for files that exist only while they are made and sent; default: the system's."""

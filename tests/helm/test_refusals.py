@@ -78,8 +78,16 @@ IMPOSSIBLE: Final[dict[str, tuple[Values, str]]] = {
         "maintenance.purge.grace 6h is shorter than the longest job",
     ),
     "grace, long legacy tiles": (
-        {"maintenance": {"purge": {"grace": "1d"}}, "settings": {"ABUT_LEGACY_SECONDS": 90000}},
+        {
+            "maintenance": {"purge": {"grace": "1d"}},
+            "settings": {"ABUT_LEGACY_SECONDS": 90000},
+            "parts": {"legacy": {"shutdownSeconds": 90000}},
+        },
         "maintenance.purge.grace 1d is shorter",
+    ),
+    "grace of legacy tiles": (
+        {"parts": {"legacy": {"shutdownSeconds": 300}}},
+        "parts.legacy.shutdownSeconds 300 is shorter than the longest request, settings.ABUT_LEGACY_SECONDS 600",
     ),
     "shutdown": (
         {"parts": {"cubes": {"shutdownSeconds": 60}}},

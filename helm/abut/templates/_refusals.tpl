@@ -41,7 +41,7 @@
 {{- $jobFile := include "abut.jobsAreFiles" . -}}
 {{- $parts := splitList " " (include "abut.parts" .) | compact -}}
 {{- $secret := or .Values.secrets .Values.extraEnvFrom .Values.extraEnv -}}
-{{- $longest := max (int .Values.ingest.deadlineSeconds) (int .Values.maintenance.deadlineSeconds) (int (.Values.settings.ABUT_LEGACY_SECONDS | default 1800)) -}}
+{{- $longest := max (int .Values.ingest.deadlineSeconds) (int .Values.maintenance.deadlineSeconds) (int (.Values.settings.ABUT_LEGACY_SECONDS | default 600)) -}}
 {{- $shutdown := 0 -}}
 
 {{- if and .Values.ingress.enabled .Values.gateway.enabled }}{{ fail "ingress.enabled and gateway.enabled: one address needs one of them" }}{{ end -}}
@@ -71,9 +71,9 @@
 {{- if and (gt $most 1) $sqlite }}{{ fail (printf "parts.%s: %d pods can't share a SQLite catalogue; set catalogue.url or postgresql.enabled" $part $most) }}{{ end -}}
 {{- if and (gt $most 1) $jobFile (eq $part "cubes") }}{{ fail (printf "parts.cubes: %d pods can't share a file of jobs; set jobs.url to postgresql://..." $most) }}{{ end -}}
 {{- if and (gt $most 1) $folder (not $shared) }}{{ fail (printf "parts.%s: %d pods need archive.folder.accessMode ReadWriteMany, or an archive on S3" $part $most) }}{{ end -}}
-{{- $seconds := get (dict "cubes" "ABUT_CUBE_SECONDS" "tiles" "ABUT_TILE_SECONDS") $part -}}
+{{- $seconds := get (dict "cubes" "ABUT_CUBE_SECONDS" "tiles" "ABUT_TILE_SECONDS" "legacy" "ABUT_LEGACY_SECONDS") $part -}}
 {{- if $seconds -}}
-{{- $request := get $root.Values.settings $seconds | default (get (dict "cubes" 120 "tiles" 30) $part) | int -}}
+{{- $request := get $root.Values.settings $seconds | default (get (dict "cubes" 120 "tiles" 30 "legacy" 600) $part) | int -}}
 {{- if lt (int $values.shutdownSeconds) $request }}{{ fail (printf "parts.%s.shutdownSeconds %v is shorter than the longest request, settings.%s %d" $part $values.shutdownSeconds $seconds $request) }}{{ end -}}
 {{- end -}}
 {{- $least := ternary $values.autoscaling.minReplicas $values.replicas $values.autoscaling.enabled | int -}}
