@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workflows.errors import WorkflowError
-from workflows.runs.bench import Bench
 from workflows.runs.certificate import Certificate, VariableResult, versions
 from workflows.runs.distance import (
     difference,
@@ -26,6 +25,7 @@ from workflows.runs.distance import (
     require_alike,
     rings,
 )
+from workflows.runs.measured_runs import MeasuredRuns
 from workflows.runs.moments import lone_moment, product_moment
 from workflows.runs.pieces import add_difference, angles_of, lone_part, pieces_of, with_angles
 from workflows.runs.results import ground
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from abut.connection import Connection
     from abut.lattice import Bounds
-    from workflows.runs.bench import Found
     from workflows.runs.distance import Difference, Ring
+    from workflows.runs.measured_runs import Found
     from workflows.runs.workflow import Done, Workflow
 
 _PACKAGES = ("numpy", "scipy", "xarray", "rasterio", "zarr", "lightgbm", "s2cloudless")
@@ -119,43 +119,43 @@ def compare(
     """
     if not workflow.per_time:
         raise WorkflowError(f"{workflow.name} is made of several moments: compare what it is made of")
-    bench = Bench(workflow=workflow, params=workflow.params(params), threads=threads, done=done)
+    runs = MeasuredRuns(workflow=workflow, params=workflow.params(params), threads=threads, done=done)
     of_tile: dict[str, Any] = {"bands": workflow.bands(params)}
     of_near: dict[str, Any] = {**of_tile, "buffer": workflow.buffer(params), "core": subject.core}
     read_near = partial(product_moment, subject.connection, subject.product, **of_near)
 
-    pasted = bench.run(
+    pasted = runs.run(
         "d", partial(safe_moment, subject.safes, product=subject.product, alone=False, **of_near), partial=False
     )
-    moment = bench.read("c", read_near)
+    moment = runs.read("c", read_near)
     _require_data(moment)
     window, core = ground(moment, "window"), ground(moment)
-    near = bench.compute("c", moment, partial=False)
+    near = runs.compute("c", moment, partial=False)
     neighbourhood = _differences(near, pasted)
     del pasted
-    pieces = _in_pieces(bench, moment, of_near["buffer"], near) if subject.in_pieces else {}
+    pieces = _in_pieces(runs, moment, of_near["buffer"], near) if subject.in_pieces else {}
 
-    tile = bench.read("b", lambda: lone_part(lone_moment(subject.connection, subject.product, **of_tile), window, core))
+    tile = runs.read("b", lambda: lone_part(lone_moment(subject.connection, subject.product, **of_tile), window, core))
     metres = distances(lacking(tile, moment))
     angles = angles_of(moment, tile)
     del moment
     counted = partial(_rings, near, metres, window, workflow.radius(params))
-    again = bench.compute("b", tile, partial=True)
-    original = bench.run(
+    again = runs.compute("b", tile, partial=True)
+    original = runs.run(
         "a",
         lambda: lone_part(safe_moment(subject.safes, product=subject.product, alone=True, **of_tile), window, core),
         partial=True,
     )
     same, own_angles = _differences(again, original), counted(original)
     del again, original
-    lone = bench.compute("e", with_angles(tile, angles), partial=True)
+    lone = runs.compute("e", with_angles(tile, angles), partial=True)
     del tile
     rim = counted(lone)
-    others = counted(bench.run("x", partial(read_near, across=True), partial=False)) if subject.across else None
+    others = counted(runs.run("x", partial(read_near, across=True), partial=False)) if subject.across else None
 
     certificate = Certificate(
         workflow=workflow.name,
-        params=bench.params,
+        params=runs.params,
         radius=workflow.radius(params),
         product=subject.product,
         tile=_tile_of(subject),
@@ -163,10 +163,10 @@ def compare(
         core=(core.left, core.bottom, core.right, core.top),
         safes=tuple(map(str, subject.safes)),
         archive=subject.connection.archive.store.url,
-        products=bench.products,
-        inputs=bench.inputs,
+        products=runs.products,
+        inputs=runs.inputs,
         time=datetime.now(UTC),
-        seconds=bench.seconds,
+        seconds=runs.seconds,
         versions=versions(*_PACKAGES),
         variables=tuple(
             VariableResult(
@@ -174,7 +174,7 @@ def compare(
                 dtype=str(one.dtype),
                 shape=one.shape,
                 pixel=abs(float(one["x"][1] - one["x"][0])),
-                digests={run: found[name] for run, found in sorted(bench.digests.items())},
+                digests={run: found[name] for run, found in sorted(runs.digests.items())},
                 tile=same[name],
                 neighbourhood=neighbourhood[name],
                 pieces=pieces.get(name),
@@ -215,13 +215,13 @@ def _differences(one: Found, two: Found) -> dict[str, Difference]:
     return {name: difference(one[name], two[name]) for name in _pairs(one, two)}
 
 
-def _in_pieces(bench: Bench, moment: xr.DataTree, buffer: int, whole: Found) -> dict[str, Difference]:
+def _in_pieces(runs: MeasuredRuns, moment: xr.DataTree, buffer: int, whole: Found) -> dict[str, Difference]:
     found: dict[str, Difference] = {}
     for piece in pieces_of(moment, buffer):
-        results = bench.compute("p", piece, partial=False)
+        results = runs.compute("p", piece, partial=False)
         for name in _pairs(whole, results):
             found[name] = add_difference(whole[name], results[name], found.get(name))
-    del bench.digests["p"]  # they are those of the last piece
+    del runs.digests["p"]  # they are those of the last piece
     return found
 
 

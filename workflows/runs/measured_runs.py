@@ -1,4 +1,4 @@
-"""Where runs that are to be compared are made: what each read and gave, as digests, and how long it took."""
+"""Runs that are to be compared: what each read and gave, as digests, and how long it took."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bench:
-    """One workflow with its parameters, run again and again; runs have letters (`certificate.RUNS`)."""
+class MeasuredRuns:
+    """Runs of one workflow, all with the same parameters; they have letters (`certificate.RUNS`)."""
 
     workflow: Workflow
     """The workflow."""
