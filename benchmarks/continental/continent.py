@@ -170,7 +170,7 @@ def draw(found: Continent, folder: Path) -> list[str]:
         )
         names += ["nodes.svg", "saturation.svg"]
     if found.paid:
-        reads = [0, 1, 2, 5, 10, 20, 50, 100, 200]
+        reads = [1, 2, 5, 10, 20, 50, 100, 200, 500]
         shown = {}
         for one, unit in zip(found.paid, ("CPU", "dollars"), strict=True):
             shown[f"SAFE, {unit}"] = [(count, count * one.safe / one.ingest) for count in reads]
@@ -180,6 +180,7 @@ def draw(found: Continent, folder: Path) -> list[str]:
             shown,
             "reads of the same products (modelled)",
             "cost / that of ingest",
+            log=True,
             dashed=["SAFE, dollars", "archive, dollars"],
         )
         names.append("break-even.svg")

@@ -152,6 +152,20 @@ def errors(predictions: Iterable[Prediction]) -> tuple[float, float] | None:
     return (statistics.median(found), max(found)) if found else None
 
 
+def told(predictions: Sequence[Prediction]) -> list[str]:
+    """Return lines to be printed: each run beside its prediction, then median and maximum of the errors."""
+    width = max((len(one.run.name) for one in predictions), default=0)
+    lines = [
+        f"{one.run.name:{width}}  measured {one.measured:8.2f} s  model {one.predicted:8.2f} s  {one.error:+7.1%}"
+        f"{'  (fitted)' if one.fitted else ''}"
+        for one in predictions
+    ]
+    found = errors(predictions)
+    count = sum(not one.fitted for one in predictions)
+    end = f"median {found[0]:.1%}, largest {found[1]:.1%}, target {TARGET:.0%}" if found else "none"
+    return [*lines, f"errors of {count} predicted runs: {end}"]
+
+
 def _calibrated(runs: Sequence[Result], base: Demand) -> Demand:
     """Choose the requests that wait at once, or the cores of a worker."""
     measured = sum(span.seconds for run in runs for span in run.cubes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.continental.fit import chosen, errors, fit, validate
+from benchmarks.continental.fit import chosen, errors, fit, told, validate
 from benchmarks.continental.results import load, parse
 from tests.continental.made_runs import run_file
 
@@ -72,6 +72,9 @@ def test_a_slower_run_than_the_model_allows_is_an_error_that_shows() -> None:
     odd = run_file("odd", group="size", parts=8, wall=32.0)
     (found,) = [one for one in validate(runs(run_file("a"), odd)) if not one.fitted]
     assert found.error == pytest.approx(-0.5, abs=0.01)
+    *_, line, last = told(validate(runs(run_file("a"), odd)))
+    assert (line.split()[0], line.split()[-1], last.split()[-1]) == ("odd", f"{found.error:+.1%}", "15%")
+    assert told([]) == ["errors of 0 predicted runs: none"]
 
 
 def test_one_worker_is_fitted_and_runs_that_failed_are_not() -> None:
@@ -103,9 +106,9 @@ def test_downloads_and_calculations_are_fitted_apart() -> None:
 
 def test_results_are_read_from_files_and_pixels_follow_from_the_scene(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
-    told = run_file("a")
-    del told["pixels"]
-    (tmp_path / "runs" / "a.json").write_text(json.dumps(told))
+    file = run_file("a")
+    del file["pixels"]
+    (tmp_path / "runs" / "a.json").write_text(json.dumps(file))
     assert load(tmp_path)[0].pixels is None
     (tmp_path / "made.json").write_text(json.dumps([{"blocks": 3}, ["B04", "B08"], []]))
     assert load(tmp_path)[0].pixels == 4 * 2 * (3 * 960) ** 2
@@ -114,8 +117,8 @@ def test_results_are_read_from_files_and_pixels_follow_from_the_scene(tmp_path: 
 
 
 def test_a_product_told_in_one_line_is_a_download_and_a_calculation() -> None:
-    told = run_file(side="safe")
-    told["parts"] = [{"tile": "32TQQ", "start": 1.0, "downloaded": 3.0, "end": 7.0}]
-    run = parse(told)
+    file = run_file(side="safe")
+    file["parts"] = [{"tile": "32TQQ", "start": 1.0, "downloaded": 3.0, "end": 7.0}]
+    run = parse(file)
     assert [one.seconds for one in run.downloads + run.cubes] == [2.0, 4.0]
     assert run.at_once == 1
