@@ -21,6 +21,16 @@ __all__ = ["WORKFLOWS", "user_workflow", "workflow"]
 _LONGEST: Final = 1_400
 """Longest reach of shadows in pixels of 60 m; the ground that it needs is 93 km on each side."""
 
+_OF_CLOUDS: Final = {
+    "threshold": Parameter(
+        int, clouds.THRESHOLD, "probability above which a pixel is cloud, in ten-thousandths", 0, 10_000
+    ),
+    "reach": Parameter(
+        int, shadows.REACH, "how far shadows are looked for, in pixels of 60 m; more in winter", 1, _LONGEST
+    ),
+}
+"""Parameters of all that finds clouds and their shadows."""
+
 
 def _cloud_bands(_: Parameters) -> tuple[str, ...]:
     return probability.BANDS
@@ -66,14 +76,7 @@ WORKFLOWS: Final[dict[str, Workflow]] = {
         Workflow(
             name="clouds",
             title="Clear ground, clouds and their shadows, at 60 m",
-            parameters={
-                "threshold": Parameter(
-                    int, clouds.THRESHOLD, "probability above which a pixel is cloud, in ten-thousandths", 0, 10_000
-                ),
-                "reach": Parameter(
-                    int, shadows.REACH, "how far shadows are looked for, in pixels of 60 m; more in winter", 1, _LONGEST
-                ),
-            },
+            parameters=_OF_CLOUDS,
             needed=_cloud_bands,
             reach=_cloud_radius,
             pixel=shadows.PIXEL,
@@ -128,12 +131,7 @@ WORKFLOWS: Final[dict[str, Workflow]] = {
                 "index": Parameter(tuple, ("ndvi",), "which ones", choices=tuple(indices.INDICES)),
                 "method": Parameter(str, "median", "what is taken of a pixel's values", choices=("median", "max")),
                 "mask": Parameter(str, "clouds", "what is left out", choices=("clouds", "none")),
-                "threshold": Parameter(
-                    int, clouds.THRESHOLD, "probability above which a pixel is cloud, in ten-thousandths", 0, 10_000
-                ),
-                "reach": Parameter(
-                    int, shadows.REACH, "how far shadows are looked for, in pixels of 60 m; more in winter", 1, _LONGEST
-                ),
+                **_OF_CLOUDS,
             },
             needed=composite.needed_bands,
             reach=composite.cloud_radius,
