@@ -7,17 +7,17 @@ this software.
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import rasterio
 from PIL import Image
 
 from abut.errors import ProductNotFoundError
+from abut.layout import BAND
 from cli.main import run
+from tests.workflows.products import with_wrong_pixel
 from workflows.errors import WorkflowError
 from workflows.runs.compare import Comparison, Subject, compare
 from workflows.runs.maps import BEYOND, DIFFERS, draw_maps
@@ -147,24 +147,12 @@ def test_a_function_that_is_not_deterministic_is_told_from_pixels_that_differ(no
     assert any("not deterministic" in line for line in found.verdict())
 
 
-def altered(safe: Path, folder: Path, where: Bounds) -> Path:
-    """A SAFE with one other pixel of B01."""
-    made = shutil.copytree(safe, folder / safe.name)
-    (image,) = made.glob("GRANULE/*/IMG_DATA/*_B01.jp2")
-    with rasterio.open(image) as source:
-        pixels, profile = source.read(), source.profile
-        row, column = source.index(where.left + 30, where.top - 30)
-    assert pixels[0, row, column] > 0
-    pixels[0, row, column] = 30_000
-    with rasterio.open(image, "w", **{**profile, "REVERSIBLE": "YES", "QUALITY": "100"}) as target:
-        target.write(pixels)
-    return made
-
-
 def test_one_wrong_pixel_is_found_counted_and_placed(north: Made, tmp_path: Path) -> None:
     core = north.corner.core(4_800)
     here = replace(core, left=core.left + 1_200, right=core.left + 1_260, bottom=core.top - 1_260, top=core.top - 1_200)
-    safes = tuple(altered(safe, tmp_path, here) for safe in north.safes.values())  # it lies in the overlap of all four
+    safes = tuple(
+        with_wrong_pixel(safe, here, BAND["B01"], tmp_path) for safe in north.safes.values()
+    )  # it lies in the overlap of all four
     found = compared(north, safes=safes).certificate
     assert not found.identical
     assert found.radius_holds
@@ -180,7 +168,10 @@ def test_one_wrong_pixel_beside_the_tile_is_found_in_the_neighbourhood_alone(nor
     here = replace(
         core, left=core.right + 60, right=core.right + 120, bottom=core.bottom + 1_200, top=core.bottom + 1_260
     )
-    safes = {key: safe if key[0][3] == "N" else altered(safe, tmp_path, here) for key, safe in north.safes.items()}
+    safes = {
+        key: safe if key[0][3] == "N" else with_wrong_pixel(safe, here, BAND["B01"], tmp_path)
+        for key, safe in north.safes.items()
+    }
     found = compared(north, safes=tuple(safes.values())).certificate
     assert found.unequal_inputs == {"ab": [], "dc": ["B01"]}
     (one,) = found.variables
