@@ -35,6 +35,7 @@ from services.settings import PARTS
 from services.signing import signer_of
 from services.stac.options import LandingLink, Options
 from services.tickets import Tickets, ticket_route
+from services.tiles.links import collection_links, tile_links
 from services.tracing import noted, traced
 from services.viewer.app import DIST, PAGE, files_app, load_viewer, wants_page
 from services.watching import watch_disks, watch_probes, watch_products
@@ -259,8 +260,6 @@ def stac_part(settings: Settings, archive: Archive) -> Part:
     backend = backend_of(archive.catalogue_url)
     access = access_of(settings)
 
-    places_of("", settings)  # imports what it needs, which no request is to wait for
-
     def places(connection: HTTPConnection) -> Places:
         return places_of(connection.scope[BASE], settings)
 
@@ -298,17 +297,10 @@ def places_of(base: str, settings: Settings) -> Places:
     """
     there = PARTS if settings.public_url else settings.parts
     store = ItemLink("store", f"{base}/zarr/products/{{store}}", ZARR_TYPE, "Product as a Zarr group")
-    links, of_collection = _tile_links(base) if "tiles" in there else ((), ())
+    links, of_collection = (tile_links(base), collection_links(base)) if "tiles" in there else ((), ())
     products = settings.products_url or f"{base}/zarr/products"
     storage = scheme_of(products, endpoint=settings.store_endpoint or endpoint(), region=region())
     return Places(f"{base}/stac", products, (*links, store) if "zarr" in there else links, of_collection, storage)
-
-
-def _tile_links(base: str) -> tuple[tuple[ItemLink, ...], tuple[ItemLink, ...]]:
-    """Return the links to pictures that each item, and the collection, gets."""
-    from services.tiles.links import collection_links, tile_links  # noqa: PLC0415 - takes long, not always needed
-
-    return tile_links(base), collection_links(base)
 
 
 _MAKERS: Final[tuple[tuple[PartName, Callable[[Settings, Archive], Part]], ...]] = (
