@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -27,12 +29,15 @@ from services.stac.urls import base_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from services.cubes.execution import Stop
     from services.cubes.inputs import Format, Single
     from services.cubes.jobs import Ask
 
 _ASYNC = "respond-async"
+_PLANNED_AT_ONCE = 16
+"""Cubes of a job that are looked at at once, each by some requests to the store, one after the other."""
 
 
 class OutputFormat(BaseModel):
@@ -185,19 +190,36 @@ async def _as_job(
 
 
 def _require_total(context: Context, cubes: Mapping[str, Single], stop: Stop) -> None:
-    """Raise if a cube can't be made, or all of them are too large; nothing is read."""
+    """Raise if a cube can't be made, or all of them are too large; no pixel is read.
+
+    Stores answer late, and a job may have thousands of cubes: some are looked at at once.
+    """
     limit, total = context.settings.cube_max_bytes, 0
     require_size(sum(single.asked.least_bytes for single in cubes.values()), limit, "at least ")
-    for name, single in cubes.items():
+
+    def size(single: Single) -> int:
         stop.check()
+        pixels = planned_pixels(context.connection, single, limit)
+        single.cube(pixels)
+        return size_of(pixels)
+
+    with ThreadPoolExecutor(min(_PLANNED_AT_ONCE, len(cubes)), "abut-plans") as pool:
+        sizes = {name: pool.submit(copy_context().run, size, single) for name, single in cubes.items()}
         try:
-            pixels = planned_pixels(context.connection, single, limit)
-            single.cube(pixels)
-            total += size_of(pixels)
-        except TooLargeError:
-            raise
-        except AbutError as error:
-            if len(cubes) > 1:
-                error.args = (f"{name}: {error}", *error.args[1:])
-            raise
+            for name, one in sizes.items():
+                total += _sized(name if len(cubes) > 1 else "", one)
+        finally:
+            pool.shutdown(cancel_futures=True)
     require_size(total, limit)
+
+
+def _sized(name: str, one: Future[int]) -> int:
+    """Return the bytes of a cube; an error says which one."""
+    try:
+        return one.result()
+    except TooLargeError:
+        raise
+    except AbutError as error:
+        if name:
+            error.args = (f"{name}: {error}", *error.args[1:])
+        raise
