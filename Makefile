@@ -8,7 +8,7 @@ SAFE ?=
 LOCK := --universal --python-version 3.12 --generate-hashes --no-header -q
 IMAGE_EXTRAS := client cubes dense ingest pgstac services traces workflows
 
-.PHONY: help setup demo equality test test-containers images interop screenshots notebooks lint format bench bench-catalogue bench-cubes bench-prices bench-service bench-tiles bench-workflows kind-test lock clean
+.PHONY: help setup demo equality test test-containers images interop screenshots notebooks lint format bench bench-catalogue bench-continental bench-cubes bench-prices bench-service bench-tiles bench-workflows kind-test lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -61,6 +61,9 @@ bench: setup ## Measure: prints ratios from one run
 
 bench-catalogue: setup ## Measure the STAC API: SQLite beside pgstac, 300,000 items (needs .ci/packages)
 	@$(PY) -m benchmarks.catalogue.run
+
+bench-continental: setup ## Measure five one-month cubes at once, many users, beside SAFEs: SCALE=tiny|small|hour, DOCS=docs
+	@$(PY) -m benchmarks.continental.run --scale $(or $(SCALE),small) $(if $(DOCS),--docs $(DOCS))
 
 bench-cubes: setup ## Measure cubes: neighbourhoods, windows, series, beside JP2, COG and stock readers
 	@$(PY) -m benchmarks.cubes.run

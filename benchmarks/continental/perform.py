@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -22,14 +23,14 @@ from benchmarks.continental.account import Account
 from benchmarks.continental.network import PROFILES, apart, shaped
 from benchmarks.continental.outputs import VARIABLES, digest_of
 from benchmarks.continental.stage import stage, web_server
-from benchmarks.continental.users import ask_all, fairness, headers_of, remove
+from benchmarks.continental.users import Wish, ask_all, fairness, headers_of, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from benchmarks.continental.runs import Run
     from benchmarks.continental.stage import Stage
-    from benchmarks.continental.users import Told
+    from benchmarks.continental.users import Kind, Told
 
 _TIMEOUT: Final = 3_600
 """Seconds after which a run has failed."""
@@ -87,6 +88,21 @@ def _about(run: Run) -> dict[str, Any]:
         "workers": run.workers,
         "cores": os.cpu_count(),
         "results": run.results,
+        "machine": _machine(),
+            "processor": _processor(),
+            "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB",
+            "system": platform.platform(),
+        },
+    }
+
+
+def _machine() -> dict[str, str]:
+    found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    return {
+        "processor": f"{os.cpu_count()} x {found[1] if found else platform.machine()}",
+        "memory": f"{memory:.0f} GB",
+        "system": platform.system(),
     }
 
 
@@ -102,7 +118,15 @@ def _doer(run: Run, out: Path) -> Iterator[Callable[[Run], dict[str, Any]]]:
             yield lambda one: _downloaded(one, out, link, {"store": pid, "network": link.pid})
         return
     with stage(out, PROFILES[run.profile], run.workers, in_folder=run.results == "folder") as ready:
+        _warm(run, ready)
         yield lambda one: _asked(one, ready)
+
+
+def _warm(run: Run, ready: Stage) -> None:
+    """Let every worker make a cube: what it imports and connects to is part of no run."""
+    tiles = run.wishes[0].tiles[:1]
+    kinds: tuple[Kind, ...] = ("bands", "ndvi")
+    remove(ask_all(ready.url, [Wish(tiles, run.wishes[0].periods[:1], kind) for kind in kinds * run.workers], _TIMEOUT))
 
 
 def _asked(run: Run, ready: Stage) -> dict[str, Any]:
