@@ -89,10 +89,6 @@ def _about(run: Run) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "results": run.results,
         "machine": _machine(),
-            "processor": _processor(),
-            "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB",
-            "system": platform.platform(),
-        },
     }
 
 
