@@ -73,7 +73,12 @@ def write_zarr(
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"zarr\b")
         for group, dataset in groups.items():
             encoding = {
-                name: {**mapping_of(dataset[name]), "chunks": _chunks(dataset[name]), "compressors": packed}
+                name: {
+                    **mapping_of(dataset[name]),
+                    **_empty(dataset[name]),
+                    "chunks": _chunks(dataset[name]),
+                    "compressors": packed,
+                }
                 for name in rasters_of(dataset)
             }
             made: Any = partial(dataset.to_zarr, draft, group=group, mode="a", zarr_format=3, consolidated=False)
@@ -137,6 +142,13 @@ def zip_folder(folder: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             archive.write(file, file.relative_to(folder).as_posix())
+
+
+def _empty(raster: xr.DataArray) -> dict[str, Any]:
+    """Return the encoding by which chunks without data need not be written: they read as what says so."""
+    told = {**raster.attrs, **raster.encoding}
+    found = [told[name] for name in ("_FillValue", "nodata") if told.get(name) is not None]
+    return {"fill_value": raster.dtype.type(found[0])} if found else {}
 
 
 def _chunks(raster: xr.DataArray) -> tuple[int, int, int]:
