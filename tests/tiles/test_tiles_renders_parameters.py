@@ -18,11 +18,10 @@ from abut.errors import BadRequestError
 from abut.layout import CLASSIFICATION_BITS
 from abut.metadata import DETECTORS
 from catalog import make_collection
-from catalog.renders import RENDERS
+from catalog.renders import DEFAULT, RENDERS
 from services.tiles.layers import ALL
 from services.tiles.legends import list_renders
 from services.tiles.renders import (
-    DEFAULT,
     FORMULA_LENGTH,
     FORMULA_OPERATIONS,
     INTERVALS_LIMIT,
