@@ -37,9 +37,11 @@ STATED: Final = 100
 _LABELS: Final = {
     ("archive", "bands"): "archive, needed bands",
     ("archive", "ndvi"): "archive, monthly NDVI",
+    ("archive", "nbr"): "archive, monthly NBR (20 m)",
     ("archive", "all"): "archive, all bands",
     ("safe", "bands"): "SAFE in the region, needed bands",
     ("safe", "ndvi"): "SAFE in the region, monthly NDVI",
+    ("safe", "nbr"): "SAFE in the region, monthly NBR (20 m)",
 }
 
 

@@ -25,7 +25,7 @@ import rasterio
 import xarray as xr
 
 from abut.export.cube_zarr import write_zarr
-from benchmarks.continental.outputs import digest_of
+from benchmarks.continental.outputs import GROUPS
 from benchmarks.continental.scale import BANDS
 from workflows.composites import Moment, composite
 from workflows.indices import INDICES, index_of_numbers
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _TILE: Final = re.compile(r"_T([0-9A-Z]{5})_")
-_OFFSET: Final = {"B04": "3", "B08": "7"}
+_OFFSET: Final = {"B04": "3", "B08": "7", "B8A": "8", "B12": "12"}
 """``band_id`` of the offsets in the metadata of a product."""
 
 
@@ -55,7 +55,7 @@ def run(url: str, out: Path, kind: str, names: Sequence[str], *, workers: int, c
         Where the zips lie.
     out : Path
         Where zips and cubes are written.
-    kind : {"bands", "ndvi"}
+    kind : {"bands", "ndvi", "nbr"}
         What is wanted.
     names : sequence of str
         File names of the zips.
@@ -109,21 +109,17 @@ def run(url: str, out: Path, kind: str, names: Sequence[str], *, workers: int, c
     return {"wall": wall, "parts": parts, "cubes": {tile: str(out / f"{tile}.zarr") for tile in tiles}}
 
 
-def digests(cubes: dict[str, str], kind: str) -> dict[str, str]:
-    """Return the digest of each cube."""
-    return {tile: digest_of(path, kind) for tile, path in cubes.items()}
-
-
 def calculate(zips: list[Path], target: Path, kind: str) -> tuple[float, float]:
     """Write the cube of a tile; return when it was begun and ended, as `time.time`."""
     began = time.time()
-    images, offsets, quantification = zip(*(_opened(path) for path in zips), strict=True)
-    stack = {band: np.stack([_read(some[band]) for some in images]) for band in BANDS}
+    bands = BANDS if kind == "bands" else INDICES[kind].bands
+    images, offsets, quantification = zip(*(_opened(path, bands) for path in zips), strict=True)
+    stack = {band: np.stack([_read(some[band]) for some in images]) for band in bands}
     if kind == "bands":
         made: dict[str, NDArray[Any]] = {band.lower(): values for band, values in stack.items()}
     else:
-        made = _ndvi(stack, offsets, quantification, [path.name for path in zips])
-    with rasterio.open(images[0][BANDS[0]]) as image:
+        made = _composite(kind, stack, offsets, quantification, [path.name for path in zips])
+    with rasterio.open(images[0][bands[0]]) as image:
         transform, crs = image.transform, image.crs
     about = {"GeoTransform": " ".join(map(str, transform.to_gdal())), "crs_wkt": crs.to_wkt()}
     data: dict[str, Any] = {name: (("time", "y", "x"), values) for name, values in made.items()}
@@ -132,18 +128,19 @@ def calculate(zips: list[Path], target: Path, kind: str) -> tuple[float, float]:
         variable.encoding["grid_mapping"] = "spatial_ref"
     from zarr.storage import LocalStore  # noqa: PLC0415 - slow to import
 
-    write_zarr(xr.DataTree.from_dict({"/": xr.Dataset(), "/r10m": cube}), LocalStore(target))
+    write_zarr(xr.DataTree.from_dict({"/": xr.Dataset(), f"/{GROUPS[kind]}": cube}), LocalStore(target))
     return began, time.time()
 
 
-def _ndvi(
+def _composite(
+    kind: str,
     stack: dict[str, NDArray[np.uint16]],
     offsets: Sequence[dict[str, int]],
     quantification: Sequence[int],
     names: Sequence[str],
 ) -> dict[str, NDArray[Any]]:
     """Return value, count and source of the median of a month, (1, y, x) each."""
-    index = INDICES["ndvi"]
+    index = INDICES[kind]
     layers = [
         index_of_numbers(
             index, [stack[band][step] for band in index.bands], [offsets[step][band] for band in index.bands], scale
@@ -152,13 +149,13 @@ def _ndvi(
     ]
     made = composite(layers, [Moment(_time(name), name) for name in names])
     return {
-        "ndvi": made.values[None],
-        "ndvi_count": made.count.astype(np.int16)[None],
-        "ndvi_source": made.source[None],
+        kind: made.values[None],
+        f"{kind}_count": made.count.astype(np.int16)[None],
+        f"{kind}_source": made.source[None],
     }
 
 
-def _opened(path: Path) -> tuple[dict[str, str], dict[str, int], int]:
+def _opened(path: Path, bands: Sequence[str]) -> tuple[dict[str, str], dict[str, int], int]:
     """Return GDAL's name of each image of a zip, the offset of each band, and the quantification value."""
     with zipfile.ZipFile(path) as packed:
         names = packed.namelist()
@@ -166,13 +163,13 @@ def _opened(path: Path) -> tuple[dict[str, str], dict[str, int], int]:
         root = ET.fromstring(packed.read(metadata))  # noqa: S314 - made by us
     images = {
         band: f"/vsizip/{path}/{name}"
-        for band in BANDS
+        for band in bands
         for name in names
         if "/IMG_DATA/" in name and name.endswith(f"_{band}.jp2")
     }
     listed = {one.attrib["band_id"]: int(one.text or "") for one in root.iter("RADIO_ADD_OFFSET")}
     (quantification,) = (int(one.text or "") for one in root.iter("QUANTIFICATION_VALUE"))
-    return images, {band: listed.get(_OFFSET[band], 0) for band in BANDS}, quantification
+    return images, {band: listed.get(_OFFSET[band], 0) for band in bands}, quantification
 
 
 def _read(name: str) -> NDArray[np.uint16]:

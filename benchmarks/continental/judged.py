@@ -143,7 +143,7 @@ def _server(runs: Sequence[Result], decode: float | None) -> list[Row]:
         what = f"({run.kind}, into a {run.results})"
         made.append(Row(f"CPU s of all servers for a GB of pixels {what}", each, SHOWN, _bound(run)))
         if decode:
-            target = "<= 2" if run.kind != "ndvi" else SHOWN
+            target = "<= 2" if run.kind in ("bands", "all") else SHOWN
             made.append(Row(f"the same / plainly decoding it {what}", each / decode, target, "writing is in it"))
     return made
 

@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-VARIABLES: Final = {"bands": ("b04", "b08"), "ndvi": ("ndvi", "ndvi_count", "ndvi_source")}
+VARIABLES: Final = {
+    "bands": ("b04", "b08"),
+    "ndvi": ("ndvi", "ndvi_count", "ndvi_source"),
+    "nbr": ("nbr", "nbr_count", "nbr_source"),
+}
 """Variables that are compared, by kind."""
+GROUPS: Final = {"bands": "r10m", "ndvi": "r10m", "nbr": "r20m"}
+"""Where they are in a cube."""
 
 
 def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
@@ -30,5 +36,5 @@ def digest(arrays: Mapping[str, NDArray[np.generic]]) -> str:
 def digest_of(store: object, kind: str) -> str:
     """Return the digest of a cube in a Zarr store."""
     with xr.open_datatree(store, engine="zarr", consolidated=True, mask_and_scale=False) as tree:  # type: ignore[arg-type]
-        group = tree.children["r10m"].to_dataset()
+        group = tree.children[GROUPS[kind]].to_dataset()
         return digest({name: group[name].to_numpy() for name in VARIABLES[kind]})

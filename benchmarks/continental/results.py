@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _TILE_PIXELS: Final = 10_980
 _BLOCK_PIXELS: Final = 960
-BANDS_OF_TEN: Final = {"bands": 2.0, "ndvi": 2.0, "all": 4 + 6 / 4 + 3 / 36}
+BANDS_OF_TEN: Final = {"bands": 2.0, "ndvi": 2.0, "nbr": 2 / 4, "all": 4 + 6 / 4 + 3 / 36}
 """Bands that are read, counted in pixels of 10 m."""
 SERVERS: Final = ("store", "scheduler", "service", "worker")
 """Components of the platform, by the beginning of their names; the network between is none."""

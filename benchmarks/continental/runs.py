@@ -58,7 +58,7 @@ def compared_period(scale: Scale) -> str:
 
 def _runs(scale: Scale) -> Iterator[Run]:
     tiles, most = scale.tiles, max(scale.workers)
-    kinds: tuple[Kind, ...] = ("bands", "ndvi")
+    kinds: tuple[Kind, Kind] = ("bands", "ndvi")
 
     def month(user: int) -> tuple[str]:
         return (MONTHS[user % len(MONTHS)],)
@@ -79,8 +79,8 @@ def _runs(scale: Scale) -> Iterator[Run]:
         yield Run("workers", "archive", "bands", "region", workers, five)
     period = (compared_period(scale),)
     for profile in scale.profiles:
-        compared: tuple[Kind, ...] = ("bands", "ndvi", "all")
-        for kind in compared:
+        compared: tuple[Kind, ...] = (*kinds, "nbr")
+        for kind in (*compared, "all"):
             yield Run("network", "archive", kind, profile, most, (Wish(tiles, period, kind),), "folder")
-        for kind in kinds:
+        for kind in compared:
             yield Run("network", "safe", kind, profile, most, (Wish(tiles, period, kind),), "folder")

@@ -16,13 +16,14 @@ from benchmarks.continental.scale import BANDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-type Kind = Literal["bands", "ndvi", "all"]
-"""What is asked for: the needed bands, the monthly NDVI composite, or all 13 bands."""
+type Kind = Literal["bands", "ndvi", "nbr", "all"]
+"""What is asked for: two bands of 10 m, monthly composites of indices of 10 m and of 20 m, or all 13 bands."""
 
 _POLL: Final = 0.2
 _INPUTS: Final[dict[Kind, dict[str, Any]]] = {
     "bands": {"bands": list(BANDS)},
     "ndvi": {"index": "ndvi", "composite": "median"},
+    "nbr": {"index": "nbr", "composite": "median"},
     "all": {},
 }
 
