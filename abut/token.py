@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from obstore.store import HTTPStore
 
@@ -58,15 +58,20 @@ def token_for_found(url: str, given: str | None = None) -> str | None:
 
 
 def is_below(url: str, place: str) -> bool:
-    """Whether a URL is of the host, port and scheme of another, and at its path or below."""
-    one, other = urlsplit(url), urlsplit(place)
-    home = other.path.rstrip("/")
-    return _origin(one) == _origin(other) and (one.path.rstrip("/") == home or one.path.startswith(f"{home}/"))
+    """Whether a URL is of the host, port and scheme of another, and at its path or below; steps up (``..``) are not."""
+    if not same_origin(url, place):
+        return False
+    path, home = urlsplit(url).path, urlsplit(place).path.rstrip("/")
+    steps = unquote(path).split("/")  # clients or servers take encoded ones too
+    return not {".", ".."} & set(steps) and (path.rstrip("/") == home or path.startswith(f"{home}/"))
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Whether two URLs are of one host, port and scheme."""
-    return _origin(urlsplit(one)) == _origin(urlsplit(other))
+    """Whether two URLs are of one host, port and scheme; what clients may read as another host is of none."""
+    try:
+        return _origin(one) == _origin(other)
+    except ValueError:
+        return False
 
 
 def with_token(store: Store, token: str | None) -> Store:
@@ -84,6 +89,9 @@ def header_of(token: str | None) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"} if token else {}
 
 
-def _origin(parts: Any) -> tuple[str, str, int | None]:
+def _origin(url: str) -> tuple[str, str, int | None]:
+    if "\\" in url:
+        raise ValueError(url)  # to browsers and obstore it is a slash, so that what follows is no host
+    parts = urlsplit(url)
     scheme = parts.scheme.lower()
     return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme)

@@ -225,6 +225,12 @@ def test_what_is_no_token_is_refused(idp: TestProvider, token: str) -> None:
     assert refused(oidc(idp), token)
 
 
+@pytest.mark.parametrize("algorithm", [[], {}, 1, "R" * 4_000], ids=["list", "object", "number", "long"])
+def test_an_algorithm_that_is_none_is_refused_in_a_short_line(idp: TestProvider, algorithm: Any) -> None:
+    header = base64.urlsafe_b64encode(json.dumps({"alg": algorithm}).encode()).decode().rstrip("=")
+    assert len(refused(oidc(idp), f"{header}.e30.AAAA")) < 300
+
+
 def test_a_key_that_is_new_is_asked_for(idp: TestProvider) -> None:
     access = oidc(idp)
     assert scopes(access, idp.token(WRITE)) == {WRITE}

@@ -11,6 +11,7 @@ import httpx
 import jwt
 import orjson
 
+from abut.messages import quoted
 from services.stac.auth import SCOPES, InvalidTokenError, UnavailableError
 from services.stac.keys import ALGORITHMS, Key, keys_of
 from services.traces import span
@@ -70,8 +71,8 @@ class OidcAccess:
         except (jwt.PyJWTError, ValueError) as error:
             raise InvalidTokenError("not a JSON Web Token") from error
         algorithm, name = header.get("alg"), header.get("kid")
-        if algorithm not in ALGORITHMS:
-            raise InvalidTokenError(f"algorithm {algorithm!r} is not accepted")
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
+            raise InvalidTokenError(f"algorithm {quoted(algorithm)} is not accepted")
         if name is not None and not isinstance(name, str):
             raise InvalidTokenError("kid is no text")
         return _scopes(self._claims(token, algorithm, await self._possible(name, algorithm)))
@@ -114,7 +115,7 @@ class OidcAccess:
             if not known and self._trouble:
                 raise UnavailableError(f"the keys of {self.provider.issuer} can't be read: {self._trouble}")
         if not known:
-            raise InvalidTokenError(f"key {name!r} is not one of the provider's for {algorithm}")
+            raise InvalidTokenError(f"key {quoted(name)} is not one of the provider's for {algorithm}")
         return known
 
     async def _refresh(self, name: str | None, algorithm: str) -> None:
