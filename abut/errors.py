@@ -28,6 +28,10 @@ class InvalidArchiveError(AbutError, ValueError):
     """A location is not an archive, or one that this version can't use."""
 
 
+class NewerCatalogueError(InvalidArchiveError):
+    """A catalogue was made, or upgraded, by a newer version than this one."""
+
+
 class UnsupportedStoreError(AbutError, OSError):
     """A store lacks what a writer needs: locks, create-only or conditional writes."""
 

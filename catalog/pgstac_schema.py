@@ -15,7 +15,7 @@ from pypgstac.migrate import Migrate
 from pypgstac.version import __version__ as PGSTAC_VERSION  # noqa: N812 - it is a constant
 
 from abut.catalogue import POSTGRES, scheme_of, without_secrets
-from abut.errors import CatalogueError, InvalidArchiveError
+from abut.errors import CatalogueError, InvalidArchiveError, NewerCatalogueError
 from catalog.collection import make_collection
 from catalog.pgstac_tables import MIGRATIONS, QUERYABLES, SCHEMA_VERSION
 from catalog.pgstac_write import put_collection
@@ -169,7 +169,7 @@ def _versions(connection: Connection, url: str) -> _Versions:
     found = _Versions(_pgstac_version(connection), _own_version(connection))
     if found.own > SCHEMA_VERSION or _numbers(found.pgstac) > _numbers(PGSTAC_VERSION):
         known = _Versions(PGSTAC_VERSION, SCHEMA_VERSION)
-        raise InvalidArchiveError(f"{without_secrets(url)}: {found}, too new: this version of Abut knows up to {known}")
+        raise NewerCatalogueError(f"{without_secrets(url)}: {found}, too new: this version of Abut knows up to {known}")
     return found
 
 

@@ -16,7 +16,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from abut.errors import InvalidArchiveError
+from abut.errors import InvalidArchiveError, NewerCatalogueError
 from catalog.collection import make_collection
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
     if application != APPLICATION_ID and (tables or version):
         raise InvalidArchiveError(f"{path}: a database, but not a catalogue")
     if version > SCHEMA_VERSION:
-        raise InvalidArchiveError(
+        raise NewerCatalogueError(
             f"{path}: catalogue of version {version}, too new: this version of Abut knows up to {SCHEMA_VERSION}"
         )
     return version

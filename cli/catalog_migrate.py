@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from abut.archive import identified, open_archive, switch_catalogue
 from abut.catalogue import path_of, require_no_secret, same, without_secrets
-from abut.errors import InvalidArchiveError
+from abut.errors import InvalidArchiveError, NewerCatalogueError
 from catalog.opening import open_catalogue
 from catalog.owner import require_own
 from catalog.transfer import Comparison, compare, copy, copy_again
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 def command(archive: str, target: str, *, switch: bool, as_json: bool) -> int:
     """Copy an archive's catalogue into another one, and compare both.
 
-    Where the archive has none, or its catalogue is another archive's, the items come from its store.
+    Where the archive has none, its catalogue is another archive's, or a newer version of Abut has upgraded it, the
+    items come from its store.
 
     All collections and items are copied, withdrawn ones included, then digests of all are compared. A copy that was
     interrupted is done again from the start; what is there already stays. With --switch, archive.json names the new
@@ -74,12 +75,19 @@ def _source(archive: Archive) -> Iterator[Catalogue]:
     """Open what is copied: the archive's catalogue, or one made for the moment where it has none of its own."""
     with ExitStack() as stack:
         if archive.catalogue:
-            catalogue = stack.enter_context(open_catalogue(archive.catalogue_url, create=False))
-            owner = catalogue.owner()
-            if owner is None or owner.id == identified(archive).id:
+            catalogue = _opened(archive, stack)
+            owner = catalogue.owner() if catalogue else None
+            if catalogue and (owner is None or owner.id == identified(archive).id):
                 yield catalogue
                 return
         yield stack.enter_context(open_catalogue(stack.enter_context(index_of_store(archive))))
+
+
+def _opened(archive: Archive, stack: ExitStack) -> Catalogue | None:
+    """Open the archive's catalogue; None if a newer version has upgraded it: this one is being gone back to."""
+    with suppress(NewerCatalogueError):
+        return stack.enter_context(open_catalogue(archive.catalogue_url, create=False))
+    return None
 
 
 def _switch(archive: str, target: str, old: Catalogue, new: Catalogue) -> Comparison:

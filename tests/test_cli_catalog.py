@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from abut.catalogue import path_of, require_no_secret, same, scheme_of, without_
 from abut.errors import CatalogueError, ConflictError, InvalidArchiveError
 from catalog.opening import open_catalogue
 from catalog.remote_http import Patience
+from catalog.schema import SCHEMA_VERSION
 from cli.main import run
 from ingest.check import check
 from ingest.ingest import ingest
@@ -99,6 +101,23 @@ def test_a_catalogue_goes_elsewhere_and_comes_back(abut: Run, archive: Archive, 
     assert (status, errors, json.loads(output)["items"]) == (0, "", 5)
     assert open_archive(archive.store) == archive
     assert check(archive) == []
+
+
+def test_an_older_release_makes_a_catalogue_of_its_own_where_a_newer_one_upgraded_it(
+    abut: Run, archive: Archive
+) -> None:
+    where = ("--archive", archive.store.url)
+    assert archive.catalogue_path is not None
+    with closing(sqlite3.connect(archive.catalogue_path)) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    assert abut("check", *where)[0] == 1
+    status, _, errors = abut("catalog", "migrate", *where, "--to", "older.sqlite", "--switch")
+    assert (status, errors) == (0, "")
+    older = open_archive(archive.store)
+    assert older.catalogue == "older.sqlite"
+    assert check(older) == []
+    with open_catalogue(older.catalogue_url) as catalogue:
+        assert len(catalogue.ids()) == 4
 
 
 def test_a_catalogue_says_what_it_is(abut: Run, archive: Archive, other: str) -> None:
