@@ -24,6 +24,7 @@ _NAMES: Final = (
 _PATTERNS: Final = (
     (re.compile(r"(://[^/\s:@?#]*):[^\s/?#]+@"), rf"\1:{HIDDEN}@"),
     (re.compile(rf"\b({_NAMES})(=|%3D)(?:'[^']*'|[^\s&;,'\"<>)]+)", re.IGNORECASE), rf"\1\2{HIDDEN}"),
+    (re.compile(r"\beyJ[\w-]{6,}\.[\w-]+\.[\w-]*", re.ASCII), HIDDEN),
     (re.compile(r"\b(bearer|basic)(\s+)(?!realm=)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1\2{HIDDEN}"),
 )
 
@@ -36,8 +37,8 @@ def hide(text: str, values: Iterable[str] = ()) -> str:
     text : str
         Any text.
     values : iterable of str
-        Secrets that are known; what only looks like one (a password in a URL, a parameter of a signed URL, what follows
-        ``Bearer``) is found without.
+        Secrets that are known; what only looks like one (a password in a URL, a parameter of a signed URL, a JSON Web
+        Token, what follows ``Bearer``) is found without.
     """
     for value in values:
         if len(value) >= LEAST:

@@ -7,6 +7,7 @@ client gets the id and nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal, override
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -96,7 +98,9 @@ def configure_logging(
     secrets : iterable of str
         What no line shows, whoever writes it; values of the environment that are secrets by their names neither.
     """
-    known = frozenset((*secrets, *(value for name, value in os.environ.items() if _is_secret(name))))
+    told = (*secrets, *(value for name, value in os.environ.items() if _is_secret(name)))
+    written = {form for value in told for form in (value, quote(value, safe=""))}  # as URLs have them, too
+    known = sorted(written, key=len, reverse=True)  # one may be the beginning of another
     handler = logging.StreamHandler(sys.stderr)
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     colours = sys.stderr.isatty()
@@ -135,7 +139,8 @@ class JsonFormatter(logging.Formatter):
             line["job"] = _JOB.get()
         if trace := traces.trace_id():
             line["trace_id"] = trace
-        line |= fields or {}
+        for name, value in (fields or {}).items():
+            line[name] = hide(value, self._secrets) if isinstance(value, str) else value
         if record.exc_info:
             line["traceback"] = hide(self.formatException(record.exc_info), self._secrets)
         return json.dumps(line, default=str)  # in ASCII: nothing in it can end the line
@@ -176,6 +181,8 @@ def with_logs(app: ASGIApp) -> ASGIApp:
         try:
             await app(scope, receive, answer.send)
             await answer.flush()
+        except asyncio.CancelledError:  # the service ends and waits no longer; it cancels nothing else
+            await answer.replace(scope, receive, 503, "the service ends; try again")
         except HTTPException as error:
             await answer.replace(scope, receive, error.status_code, error.detail)
         except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the traceback
@@ -230,8 +237,8 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
     query = scope.get("query_string", b"").decode("latin-1")
     fields = {
         "method": scope["method"],
-        "path": hide(scope["path"][:_LONGEST]),
-        "query": hide(query[:_LONGEST]),
+        "path": scope["path"][:_LONGEST],
+        "query": query[:_LONGEST],
         "status": answer.status,
         "duration_ms": round(seconds * 1000, 2),
         "bytes": answer.bytes,

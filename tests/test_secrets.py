@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from abut.archive import create_archive
 from abut.hiding import hide
 from ingest.ingest import ingest
-from services.logs import JsonFormatter, TextFormatter
+from services.logs import JsonFormatter, TextFormatter, configure_logging, with_logs
 from services.settings import load_settings, secrets_of
 from tests.serving import ROOT, environment, serving, wait_until_ready
 from tests.toy import TILES, ToySource
@@ -189,6 +191,7 @@ def test_ingest_tells_no_secret_where_catalogue_store_or_source_fail(tmp_path: P
         ("authorization: basic dXNlcjpwYXNz", "authorization: basic ***"),
         ('Bearer realm="abut", error="invalid_token"', 'Bearer realm="abut", error="invalid_token"'),
         ("https://host:8443/a?token=next-page&limit=5", "https://host:8443/a?token=next-page&limit=5"),
+        ("/a?token=eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln_-&limit=5", "/a?token=***&limit=5"),
         ("2026-11-23T10:00:00Z s3://bucket/a@b", "2026-11-23T10:00:00Z s3://bucket/a@b"),
         ("http://[::1]:8000/a b@c", "http://[::1]:8000/a b@c"),
     ],
@@ -214,3 +217,21 @@ def test_known_secrets_are_hidden_whoever_writes_the_line() -> None:
         assert "Traceback" in line
         assert "plain password" not in line
         assert "a-token" not in line
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_known_secrets_are_hidden_where_a_client_put_them_into_a_url(
+    capsys: pytest.CaptureFixture[str], form: Literal["json", "text"]
+) -> None:
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    app = with_logs(Starlette())
+    try:
+        configure_logging("INFO", form, ["a-token/for=all"])
+        TestClient(app).get("/a-token/for=all?token=a-token/for=all&next=a-token%2Ffor%3Dall")
+    finally:
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
+    *_, line = capsys.readouterr().err.splitlines()  # before it, that of the client of this test
+    assert "token=***&next=***" in line
+    assert "for" not in line

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 @pytest.fixture
@@ -163,6 +163,40 @@ def test_an_answer_that_breaks_off_is_logged(written: io.StringIO) -> None:
     failure, line = lines(written)
     assert "the disk is gone" in failure["traceback"]
     assert line["bytes"] == 5
+
+
+@pytest.mark.parametrize("path", ["/slow", "/begun"])
+def test_a_request_that_is_given_up_as_the_service_ends_is_no_500(written: io.StringIO, path: str) -> None:
+    """The server cancels what takes longer than it may then, or when somebody insists."""
+    begun = asyncio.Event()
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def app(scope: Scope, _: Receive, send: Send) -> None:
+        if scope["path"] == "/begun":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        begun.set()
+        await asyncio.sleep(60)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def call() -> None:
+        scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+        task = asyncio.ensure_future(with_logs(app)(scope, receive, send))
+        await begun.wait()
+        task.cancel()
+        await task
+
+    asyncio.run(call())
+    assert len(sent) == 2
+    assert sent[0]["status"] == (503 if path == "/slow" else 200)
+    assert sent[1].get("more_body", False) == (path == "/begun")
+    (line,) = lines(written)
+    assert (line["status"], "traceback" in line) == (sent[0]["status"], False)
 
 
 def test_nothing_in_a_request_can_look_like_another_line() -> None:
