@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.applications import Starlette
@@ -122,12 +123,14 @@ class _Keeper:
         if task.done() and (error := task.exception()) is not None:
             await send({"type": "lifespan.startup.failed", "message": describe(error)})
             return
+        known.set()  # nobody would see it end now: whatever goes wrong from here on is tried again
         await send({"type": "lifespan.startup.complete"})
         await receive()
         ending.set()
-        try:
-            await task
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is the end
+        if self.app is None:
+            task.cancel()  # a store that is silent may stay so for minutes
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
             await send({"type": "lifespan.shutdown.failed", "message": describe(error)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
@@ -138,7 +141,7 @@ class _Keeper:
             tries = 0
             while self.app is None:
                 try:
-                    app = await asyncio.to_thread(self._make)
+                    app = await _aside(self._make)
                     await stack.enter_async_context(_started(app))
                 except Exception as error:
                     if not known.is_set() and not passes(error):
@@ -165,6 +168,23 @@ class _Keeper:
 def what_fails(error: BaseException) -> str:
     """Return by which name probes call what an error is about."""
     return "catalogue" if isinstance(error, CatalogueError | JobStoreError) else "store"
+
+
+async def _aside[T](work: Callable[[], T]) -> T:
+    """Do something in a thread that keeps no process from its end, unlike those of `asyncio.to_thread`."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            tell = partial(outcome.set_result, work())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is awaited
+            tell = partial(outcome.set_exception, error)
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(lambda: outcome.done() or tell())
+
+    threading.Thread(target=run, name="abut-start", daemon=True).start()
+    return await outcome
 
 
 async def _within(work: Awaitable[object], seconds: float) -> bool:
