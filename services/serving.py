@@ -22,6 +22,7 @@ from abut.errors import AbutError
 from services import traces
 from services.app import create_app
 from services.backends import require_catalogue, uses_catalogue
+from services.heads import Bounded
 from services.logs import configure_logging
 from services.metrics import shared_by_workers
 from services.scratch import private
@@ -132,6 +133,7 @@ def _config(settings: Settings, app: ASGIApp | Callable[[], ASGIApp]) -> uvicorn
         app,
         factory=settings.workers > 1,
         workers=settings.workers,
+        http=Bounded,
         log_config=None,
         access_log=False,
         server_header=False,
