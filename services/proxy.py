@@ -199,7 +199,8 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
         found = ip_address(address)
     except ValueError:
         return False
-    return any(found in network for network in networks)
+    plain = getattr(found, "ipv4_mapped", None) or found  # as a socket that listens on IPv6 names those of IPv4
+    return any(plain in network for network in networks)
 
 
 def _bare(text: str) -> str | None:

@@ -73,6 +73,12 @@ def test_a_trusted_proxy_says_where_the_client_is_and_what_it_sees() -> None:
     assert told(Front(TRUSTED), forwarded="for=192.0.2.1;proto=https;host=a.example")["base"] == "https://a.example"
 
 
+@pytest.mark.parametrize(("peer", "believed"), [("::ffff:10.0.0.1", True), ("::ffff:11.0.0.1", False), ("::1", True)])
+def test_a_proxy_is_known_where_the_service_listens_on_ipv6(peer: str, believed: bool) -> None:
+    found = told(Front(TRUSTED), peer=peer, x_forwarded_for="192.0.2.1, ::ffff:10.0.0.2")
+    assert found["client"] == ("192.0.2.1" if believed else peer)
+
+
 def test_a_strangers_headers_are_not_believed() -> None:
     found = told(
         Front(TRUSTED),
