@@ -205,7 +205,7 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
 
 def _bare(text: str) -> str | None:
     """Return an address without brackets and port; None if it is none."""
-    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+)(?::\d+)?|([0-9A-Fa-f:]+)", text)
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::\d+)?|([0-9.]+)(?::\d+)?|([0-9A-Fa-f:.]+)", text)
     if found is None:
         return None
     address = next(part for part in found.groups() if part)
