@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import obstore
 from obstore.store import S3Store
+
+from services.objects import PATIENCE
 
 if TYPE_CHECKING:
     from abut.store import Store
@@ -26,11 +29,18 @@ class Signer:
     """How long URLs are good for."""
 
     async def url(self, key: str) -> tuple[str, int]:
-        """Return a URL at which an object can be read by GET, and how many seconds it is good for."""
-        made = await obstore.sign_async(self.store, "GET", key, timedelta(seconds=self.seconds))
-        if self.seconds <= TEMPORARY or "X-Amz-Security-Token=" not in made:
-            return made, self.seconds
-        return await obstore.sign_async(self.store, "GET", key, timedelta(seconds=TEMPORARY)), TEMPORARY
+        """Return a URL at which an object can be read by GET, and how many seconds it is good for.
+
+        Raises
+        ------
+        TimeoutError
+            If whoever gives out temporary credentials is silent.
+        """
+        async with asyncio.timeout(PATIENCE):
+            made = await obstore.sign_async(self.store, "GET", key, timedelta(seconds=self.seconds))
+            if self.seconds <= TEMPORARY or "X-Amz-Security-Token=" not in made:
+                return made, self.seconds
+            return await obstore.sign_async(self.store, "GET", key, timedelta(seconds=TEMPORARY)), TEMPORARY
 
 
 def signer_of(store: Store, seconds: int, endpoint: str | None = None) -> Signer | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from catalog.places import served
 from catalog.storage import scheme_of
 from ingest.purge import purge
 from ingest.settle import settle
+from services import signing
 from services.app import places_of
 from services.settings import InvalidSettingError, load_settings
 from services.signing import TEMPORARY, signer_of
@@ -191,6 +193,20 @@ def test_with_temporary_credentials_a_url_is_good_for_as_long_as_these_certainly
     url, seconds = asyncio.run(signer.url("products/x"))
     assert seconds == TEMPORARY
     assert parse_qs(urlsplit(url).query)["X-Amz-Expires"] == [str(TEMPORARY)]
+
+
+def test_nobody_waits_for_long_where_credentials_do_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come from a server of the machine, which is silent."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(signing, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        told = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = S3Store("bucket", region="x", metadata_endpoint=told, client_options={"allow_http": True})
+        started = time.monotonic()
+        with pytest.raises(TimeoutError):
+            asyncio.run(asyncio.wait_for(signing.Signer(store, 60).url("products/x"), 10))
+        assert time.monotonic() - started < 5
 
 
 def test_urls_are_signed_for_the_endpoint_that_clients_reach(s3: S3Server) -> None:
