@@ -32,10 +32,9 @@ from catalog.places import served
 from catalog.storage import scheme_of
 from ingest.purge import purge
 from ingest.settle import settle
-from services import signing
 from services.app import places_of
 from services.settings import InvalidSettingError, load_settings
-from services.signing import TEMPORARY, signer_of
+from services.signing import TEMPORARY, Signer, signer_of
 from services.stac.guard import as_stored
 from services.zarr import zarr_app
 from tests.neighbours import SEAM, Neighbours
@@ -199,13 +198,13 @@ def test_nobody_waits_for_long_where_credentials_do_not_come(monkeypatch: pytest
     """They come from a server of the machine, which is silent."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(signing, "PATIENCE", 0.1)
+    monkeypatch.setattr("services.signing.PATIENCE", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         told = f"http://127.0.0.1:{silent.getsockname()[1]}"
         store = S3Store("bucket", region="x", metadata_endpoint=told, client_options={"allow_http": True})
         started = time.monotonic()
         with pytest.raises(TimeoutError):
-            asyncio.run(asyncio.wait_for(signing.Signer(store, 60).url("products/x"), 10))
+            asyncio.run(asyncio.wait_for(Signer(store, 60).url("products/x"), 10))
         assert time.monotonic() - started < 5
 
 
