@@ -182,7 +182,7 @@ class Settings(BaseSettings):
 
     metrics: bool = True
     """Whether `/metrics` answers; what is in front of the service should not pass it on to the world."""
-    metrics_token: SecretStr | None = None
+    metrics_token: SecretStr | None = Field(None, min_length=16)
     """Bearer token that it asks for; default: none."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -250,6 +250,10 @@ def test_refusals_are_told_to_pages_of_permitted_sites_only(archive: Archive) ->
         ({"read_tokens": READER}, "ABUT_READ_TOKENS is set, but everybody may read: set ABUT_READ=token"),
         ({"read": "closed"}, "ABUT_READ=closed: Input should be 'open' or 'token'"),
         ({"ticket_key": "short-secret"}, "ABUT_TICKET_KEY: a key has 32 characters at least"),
+        (
+            {"metrics_token": "short-secret"},
+            "ABUT_METRICS_TOKEN: Value should have at least 16 items after validation, not 12",
+        ),
     ],
 )
 def test_settings_that_would_not_protect_are_refused(archive: Archive, given_: dict[str, str], said: str) -> None:

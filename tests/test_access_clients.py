@@ -26,6 +26,7 @@ from abut.errors import AbutError, CatalogueError
 from abut.http_json import fetch
 from abut.store import open_store
 from abut.token import token_for, token_for_found, with_token
+from cli.finding import found_by_api
 from cli.main import run
 from tests.serving import ROOT, Served, environment, serving, wait_until_ready
 
@@ -255,6 +256,44 @@ def test_no_other_host_gets_the_token() -> None:
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+def test_a_search_takes_the_token_to_no_other_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the API of a service says that one searches elsewhere, that is asked without."""
+    heard: dict[str, str | None] = {}
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard[self.headers["Host"].partition(":")[0]] = self.headers.get("Authorization")
+            body = json.dumps(landing if self.path == "/" else {"type": "FeatureCollection", "features": []}).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - as http.server names it
+
+        @override
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Api) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        one, other = (f"http://{host}:{server.server_port}" for host in ("127.0.0.1", "localhost"))
+        search = {"rel": "search", "href": f"{other}/search", "type": "application/geo+json", "method": "POST"}
+        landing = {
+            "type": "Catalog",
+            "stac_version": "1.0.0",
+            "id": "api",
+            "description": "An API.",
+            "conformsTo": ["https://api.stacspec.org/v1.0.0/core", "https://api.stacspec.org/v1.0.0/item-search"],
+            "links": [{"rel": "self", "href": f"{one}/"}, {"rel": "root", "href": f"{one}/"}, search],
+        }
+        monkeypatch.setenv("ABUT_TOKEN", TOKEN)
+        with found_by_api(f"{one}/", {}, None) as items:
+            assert list(items) == []
+        server.shutdown()
+    assert heard == {"127.0.0.1": f"Bearer {TOKEN}", "localhost": None}
 
 
 def test_a_ticket_is_all_that_a_url_needs(served: Served, item: pystac.Item) -> None:

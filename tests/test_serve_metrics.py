@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from abut.meter import Outcome, Verb
 
 
-WORD = "quite secret"
+WORD = "quite secret, and long"
 
 
 @pytest.fixture(scope="module")
