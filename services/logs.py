@@ -131,7 +131,7 @@ class JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": "request" if fields else hide(record.getMessage(), self._secrets),
+            "message": "request" if fields else hide(_said(record), self._secrets),
         }
         if request_id():
             line["request_id"] = request_id()
@@ -141,7 +141,7 @@ class JsonFormatter(logging.Formatter):
             line["trace_id"] = trace
         for name, value in (fields or {}).items():
             line[name] = hide(value, self._secrets) if isinstance(value, str) else value
-        if record.exc_info:
+        if record.exc_info and record.levelno != logging.WARNING:
             line["traceback"] = hide(self.formatException(record.exc_info), self._secrets)
         return json.dumps(line, default=str)  # in ASCII: nothing in it can end the line
 
@@ -156,12 +156,12 @@ class TextFormatter(logging.Formatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         clock = datetime.fromtimestamp(record.created, UTC).astimezone().strftime("%H:%M:%S")
-        text = f"{clock} {record.levelname:<7} {_printable(record.getMessage())}"
+        text = f"{clock} {record.levelname:<7} {_printable(_said(record))}"
         if self._colours and record.levelname in _COLOURS:
             text = f"{_COLOURS[record.levelname]}{text}\x1b[0m"
         if request_id() and record.levelno >= logging.WARNING:
             text = f"{text} [{request_id()}]"
-        if record.exc_info:
+        if record.exc_info and record.levelno != logging.WARNING:
             text = f"{text}\n{self.formatException(record.exc_info)}"
         return hide(text, self._secrets)
 
@@ -251,6 +251,13 @@ def _log(scope: Scope, answer: _Answer, seconds: float) -> None:
         *(fields["method"], target, answer.status, seconds * 1000, answer.bytes, fields["client"]),
         extra={"request": fields},
     )
+
+
+def _said(record: logging.LogRecord) -> str:
+    """Return what a record says; a warning, which tells of what was got over, has its cause in place of a traceback."""
+    if record.levelno == logging.WARNING and record.exc_info and record.exc_info[1]:
+        return f"{record.getMessage()}: {describe(record.exc_info[1])}"
+    return record.getMessage()
 
 
 def _is_secret(name: str) -> bool:

@@ -299,6 +299,7 @@ def secrets_of(settings: Settings) -> list[str]:
     for value in settings.model_dump().values():
         some = value if isinstance(value, tuple) else (value,)
         found += [one.get_secret_value() for one in some if isinstance(one, SecretStr)]
+    found = [one for one in found if "://" not in one or urlsplit(one).password or urlsplit(one).query]
     passwords = [urlsplit(one).password for one in found if "://" in one]
     return [*found, *(form for one in passwords if one for form in (one, unquote(one)))]
 

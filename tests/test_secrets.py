@@ -219,6 +219,19 @@ def test_known_secrets_are_hidden_whoever_writes_the_line() -> None:
         assert "a-token" not in line
 
 
+@pytest.mark.parametrize(
+    ("url", "secret"),
+    [
+        ("postgresql://db/jobs", False),
+        ("postgresql://abut@db/jobs", False),
+        ("postgresql://abut:long-enough@db/jobs", True),
+        ("postgresql://db/jobs?password=long-enough", True),
+    ],
+)
+def test_a_url_without_a_password_is_no_secret_that_a_log_would_hide(url: str, secret: bool) -> None:
+    assert (url in secrets_of(load_settings(archive="x", jobs=url))) is secret
+
+
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_known_secrets_are_hidden_where_a_client_put_them_into_a_url(
     capsys: pytest.CaptureFixture[str], form: Literal["json", "text"]

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -205,6 +206,20 @@ def test_nothing_in_a_request_can_look_like_another_line() -> None:
     assert "\x1b" not in TextFormatter().format(record)
     assert "\\n" in TextFormatter().format(record)
     assert len(JsonFormatter().format(record).splitlines()) == 1
+
+
+def test_what_was_got_over_is_one_line_with_its_cause() -> None:
+    """As asyncpg's pool says it, once a connection, whenever the database is away."""
+    try:
+        raise ConnectionRefusedError(111, "nobody there")
+    except ConnectionRefusedError:
+        told = logging.getLogger().makeRecord("pool", logging.WARNING, "f", 1, "trying again", (), sys.exc_info())
+    line = json.loads(JsonFormatter().format(told))
+    assert line["message"].startswith("trying again: ")
+    assert "nobody there" in line["message"]
+    assert "traceback" not in line
+    assert TextFormatter().format(told).splitlines()[0].endswith("nobody there")
+    assert "Traceback" not in TextFormatter().format(told)
 
 
 def test_uvicorn_logs_requests_no_second_time(capsys: pytest.CaptureFixture[str], written: io.StringIO) -> None:
