@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 from collections import Counter
@@ -22,7 +23,7 @@ from ingest.safe_source import safe_sources
 from ingest.settle import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from abut.archive import Archive
     from abut.testing.images import Alter
@@ -162,3 +163,14 @@ def _fill(folder: Path, products: tuple[Path, Path]) -> Archive:
 def own(made: Path, factory: pytest.TempPathFactory) -> Archive:
     """A copy of this process's own: SQLite comes and goes with files beside a catalogue that somebody reads."""
     return open_archive(shutil.copytree(made, factory.mktemp("own") / "archive"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Commands that a test runs in this process set up its logs, to a stream that is closed with the test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [one for one in root.handlers if type(one.formatter).__module__ == "services.logs"]:
+        root.removeHandler(handler)
+        root.setLevel(level)
