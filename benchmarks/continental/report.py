@@ -10,6 +10,7 @@ from benchmarks.continental.extrapolate import FULL_PIXELS
 from benchmarks.continental.fit import RULE, TARGET, errors, validate
 from benchmarks.continental.judged import (
     busiest,
+    by_workers,
     cpu_of_gigabyte,
     decoding,
     failed,
@@ -270,10 +271,8 @@ def _draw(runs: Sequence[Result], predictions: Sequence[Prediction], folder: Pat
         plots.bars(folder / "cpu.svg", names, parts, "CPU seconds")
         drawn["cpu.svg"] = True
     scaled = {
-        group: sorted(
-            (len(run.users) if group == "users" else run.workers, throughput(run)) for run in runs if run.group == group
-        )
-        for group in ("users", "workers")
+        "users": sorted((len(run.users), throughput(run)) for run in runs if run.group == "users"),
+        "workers": [(run.workers, throughput(run)) for run in by_workers(runs)],
     }
     shown = {f"by {group}": points for group, points in scaled.items() if len(points) > 1}
     if shown:

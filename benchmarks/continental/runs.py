@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from benchmarks.continental.scale import MONTHS
@@ -66,21 +67,28 @@ def _runs(scale: Scale) -> Iterator[Run]:
     five = tuple(Wish(tiles, month(user), kind="bands") for user in range(5))
     for kind in kinds:
         yield Run("main", "archive", kind, "region", most, tuple(Wish(tiles, one.periods, kind) for one in five))
-    for users in scale.users:
-        wishes = tuple(Wish(tiles, month(user), "bands") for user in range(users))
-        yield Run("users", "archive", "bands", "region", most, wishes)
-    for count in (1, len(tiles)):
-        yield Run("size", "archive", "bands", "region", most, (Wish(tiles[:count], MONTHS, "bands"),))
+    yield from _compared(scale, "region")
     light = max(scale.users) - 1
     heavy = Wish(tiles, MONTHS, "bands")
     wishes = tuple(Wish(tiles[-LIGHT:], month(user), "bands") for user in range(light))
     yield Run("unequal", "archive", "bands", "region", most, (heavy, *wishes))
+    yield Run("size", "archive", "bands", "region", most, (Wish(tiles[:1], MONTHS, "bands"),))
+    for users in scale.users:
+        wishes = tuple(Wish(tiles, month(user), "bands") for user in range(users))
+        yield Run("users", "archive", "bands", "region", most, wishes)
     for workers in scale.workers:
-        yield Run("workers", "archive", "bands", "region", workers, five)
-    period = (compared_period(scale),)
+        if workers != most:  # else it is the main run
+            yield Run("workers", "archive", "bands", "region", workers, five)
     for profile in scale.profiles:
-        compared: tuple[Kind, ...] = (*kinds, "nbr")
-        for kind in (*compared, "all"):
-            yield Run("network", "archive", kind, profile, most, (Wish(tiles, period, kind),), "folder")
-        for kind in compared:
-            yield Run("network", "safe", kind, profile, most, (Wish(tiles, period, kind),), "folder")
+        yield from _compared(scale, profile)
+
+
+def _compared(scale: Scale, profile: str) -> Iterator[Run]:
+    """Yield the runs of one user who wants the same of the archive and of SAFEs."""
+    tiles, most = scale.tiles, max(scale.workers)
+    compared: tuple[Kind, ...] = ("bands", "ndvi", "nbr")
+    wish = partial(Wish, tiles, (compared_period(scale),))
+    for kind in (*compared, "all"):
+        yield Run("network", "archive", kind, profile, most, (wish(kind),), "folder")
+    for kind in compared:
+        yield Run("network", "safe", kind, profile, most, (wish(kind),), "folder")
