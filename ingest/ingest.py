@@ -22,6 +22,7 @@ from ingest import attempt as attempts
 from ingest import claims
 from ingest.commit import attempt_named, commit, read_item
 from ingest.register import join, restorable
+from ingest.scrub import wrong_digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,12 +144,18 @@ def _compare(archive: Archive, source: Source, product: Product) -> Outcome | No
     size = product.record.data_bytes
     if member is None or member.prefix != product.prefix or member.live:
         return Outcome(source.id, "unchanged", size)
-    whole = restorable(ledger, member) and _recreates(archive, product)
+    whole = restorable(ledger, member) and _is_whole(archive, product)
     return Outcome(source.id, "reinstated", size) if whole else None
 
 
-def _recreates(archive: Archive, product: Product) -> bool:
-    """Whether every band can be read: a holder that was removed may have come back with other pixels since."""
+def _is_whole(archive: Archive, product: Product) -> bool:
+    """Whether every band can be read and all else is what was recorded.
+
+    A holder that was removed may have come back with other pixels since, and withdrawing a product of which an object
+    is damaged, to ingest it again, is how it is mended.
+    """
+    if any(True for _ in wrong_digests(archive, product, product.record.objects)):
+        return False
     try:
         for _ in read_bands(archive, product):
             pass

@@ -305,6 +305,28 @@ def test_purge_takes_a_release_back_whose_holder_lost_its_record(archive: Archiv
     assert_recreates(archive, RELIES)
 
 
+@pytest.mark.parametrize("part", ["overviews", "zarr.json"])
+def test_a_damaged_object_beside_the_blocks_is_mended_though_others_rely_on_the_product(
+    archive: Archive, part: str
+) -> None:
+    """Withdrawn and ingested again, which is what docs/operations.md says."""
+    put(archive, RELIES, NEEDS)
+    settle(archive)
+    purge(archive, grace=NOW)
+    assert {release.to for release in member_of(archive, NEEDS).released.values()} == {RELIES.id}
+    product = archive.product(RELIES.id)
+    key = next(f"{product.folder}/{key}" for key in sorted(product.record.objects) if part in key)
+    archive.store.delete([key])
+    archive.store.put_new(key, b"damaged")
+    withdraw(archive, RELIES.id)
+    assert [name for purged in purge(archive, grace=NOW) for name in purged.removed] == []
+    assert ingest(archive, RELIES, threads=1).status == "ingested"
+    settle(archive)
+    purge(archive, grace=NOW)
+    assert [finding for finding in check(archive, deep=True) if finding.kind == "damage"] == []
+    assert_recreates(archive, RELIES, NEEDS)
+
+
 def test_settling_names_the_object_that_is_no_block(archive: Archive) -> None:
     put(archive, SHARED, RELIES)
     row, column = SHARED.tile.hull.position(Block(ZONE, 62, 510))
