@@ -150,8 +150,7 @@ def _server(runs: Sequence[Result], decode: float | None) -> list[Row]:
 
 def by_workers(runs: Sequence[Result]) -> list[Result]:
     """Return the runs of five users who want the needed bands, by the number of workers."""
-    five = [run for run in runs if run.group == "workers" or (run.group == "main" and run.kind == "bands")]
-    return sorted(five, key=lambda run: run.workers)
+    return sorted((run for run in runs if run.group == "workers"), key=lambda run: run.workers)
 
 
 def _scaling(runs: Sequence[Result]) -> list[Row]:

@@ -115,7 +115,15 @@ def _doer(run: Run, out: Path) -> Iterator[Callable[[Run], dict[str, Any]]]:
         return
     with stage(out, PROFILES[run.profile], run.workers, in_folder=run.results == "folder") as ready:
         _warm(run, ready)
-        yield lambda one: _asked(one, ready)
+
+        def do(one: Run) -> dict[str, Any]:
+            result = _asked(one, ready)
+            if one.results == "folder":  # the service deletes them too, but some minutes later
+                for folder in (out / "results").iterdir():
+                    shutil.rmtree(folder, ignore_errors=True)
+            return result
+
+        yield do
 
 
 def _warm(run: Run, ready: Stage) -> None:

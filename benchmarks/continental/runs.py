@@ -71,14 +71,13 @@ def _runs(scale: Scale) -> Iterator[Run]:
     light = max(scale.users) - 1
     heavy = Wish(tiles, MONTHS, "bands")
     wishes = tuple(Wish(tiles[-LIGHT:], month(user), "bands") for user in range(light))
-    yield Run("unequal", "archive", "bands", "region", most, (heavy, *wishes))
-    yield Run("size", "archive", "bands", "region", most, (Wish(tiles[:1], MONTHS, "bands"),))
+    yield Run("unequal", "archive", "bands", "region", most, (heavy, *wishes), "folder")
+    yield Run("size", "archive", "bands", "region", most, (Wish(tiles[:1], MONTHS, "bands"),), "folder")
     for users in scale.users:
         wishes = tuple(Wish(tiles, month(user), "bands") for user in range(users))
-        yield Run("users", "archive", "bands", "region", most, wishes)
+        yield Run("users", "archive", "bands", "region", most, wishes, "folder")
     for workers in scale.workers:
-        if workers != most:  # else it is the main run
-            yield Run("workers", "archive", "bands", "region", workers, five)
+        yield Run("workers", "archive", "bands", "region", workers, five, "folder")
     for profile in scale.profiles:
         yield from _compared(scale, profile)
 
