@@ -41,7 +41,7 @@ def main(url: str, prometheus: str, folder: str) -> None:
     _item(item)
     _tile(url, item.bbox or [])
     _cube(url, zips[0])
-    for page, status in (("/metrics", 404), ("/", 200), ("/healthz", 200)):
+    for page, status in (("/metrics", 404), ("/readyz", 404), ("/", 200), ("/healthz", 200)):
         answer = httpx.get(f"{url}{page}", timeout=10, headers={"accept": "text/html"})
         assert answer.status_code == status, f"{page}: {answer.status_code}"
     _wait(lambda: _targets(prometheus) == ["up"] * PARTS, f"{prometheus}: {PARTS} targets that are up")
